@@ -1,0 +1,1 @@
+"""Test Django Channels and ASGI WebSocket code without sleeping."""
