@@ -1,0 +1,58 @@
+"""The Sphinx configuration: `make docs` builds without the network and warnings."""
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import django
+from django.conf import settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+# autodoc imports the modules, and those for Django need its app registry.
+settings.configure(
+    SECRET_KEY="not-a-secret",
+    USE_TZ=True,
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "rest_framework",
+        "rest_framework.authtoken",
+        "channels",
+        "chanx_testing",
+    ],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+)
+django.setup()
+
+project = "chanx-testing"
+author = "the chanx-testing maintainers"
+project_copyright = f"2026, {author}"
+release = installed_version("chanx-testing")
+version = ".".join(release.split(".")[:2])
+
+# No intersphinx: it fetches the inventories of other projects at every build.
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+python_maximum_signature_line_length = 80
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_copy_source = False

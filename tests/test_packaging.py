@@ -1,0 +1,277 @@
+"""What is shipped, what an import needs, and whether the lists in the docs are true."""
+
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import chanx_testing
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "chanx_testing"
+
+with (ROOT / "pyproject.toml").open("rb") as _file:
+    PROJECT = tomllib.load(_file)["project"]
+
+
+def package_files() -> set[str]:
+    """The files of the package as they are in the tree, without what Python caches."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def build(target: str, directory: Path) -> Path:
+    """Build by hatchling itself: a frontend would fetch it into its own environment."""
+    result = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", directory],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    (archive,) = directory.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel."""
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist_files(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The files of the built sdist, without its leading directory."""
+    with tarfile.open(build("sdist", tmp_path_factory.mktemp("sdist"))) as archive:
+        return {name.split("/", 1)[1] for name in archive.getnames()}
+
+
+@pytest.fixture(scope="module")
+def unpacked_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what the wheel puts into site-packages."""
+    directory = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(directory)
+    return directory
+
+
+# --- The archives -----------------------------------------------------------------
+
+
+def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = {name for name in names if ".dist-info/" not in name}
+    assert shipped == package_files()
+    assert "chanx_testing/py.typed" in shipped
+
+
+def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"chanx_testing-{PROJECT['version']}.dist-info"
+        assert archive.read(f"{info}/licenses/LICENSE").startswith(b"MIT License")
+        metadata = archive.read(f"{info}/METADATA").decode()
+    assert f"\nVersion: {PROJECT['version']}\n" in metadata
+    assert "\nLicense-Expression: MIT\n" in metadata
+    assert "\nRequires-Python: >=3.11\n" in metadata
+
+
+def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
+    expected = package_files() | {
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "docs/conf.py",
+        "docs/index.md",
+        "pyproject.toml",
+        "scripts/with-pyenv",
+        "tests/settings.py",
+        "tests/test_packaging.py",
+        "tox.ini",
+    }
+    assert expected <= sdist_files
+
+
+def test_the_sdist_has_nothing_that_was_built_or_cached(sdist_files: set[str]) -> None:
+    unwanted = re.compile(
+        r"(^|/)(__pycache__|_build|\.venv[^/]*|\.tox|\.[a-z]+_cache|\.hypothesis)(/|$)"
+        r"|\.(pyc|sqlite3)$|(^|/)\.coverage"
+    )
+    assert sorted(filter(unwanted.search, sdist_files)) == []
+
+
+# --- Importing --------------------------------------------------------------------
+
+IMPORT_WITH_PYDANTIC_ALONE = """
+import importlib, importlib.abc, pkgutil, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {refused!r}:
+            raise ImportError(f"{{name}} is not installed here")
+
+sys.meta_path.insert(0, Refuse())
+sys.path.insert(0, {site!r})
+
+import chanx_testing
+assert chanx_testing.__file__.startswith({site!r}), chanx_testing.__file__
+assert not [name for name in sys.modules if name.startswith("chanx_testing.")]
+
+names = ["chanx_testing.constants"]
+for room in ("core", "messages"):
+    package = importlib.import_module("chanx_testing." + room)
+    names.append(package.__name__)
+    names += [
+        found.name
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    ]
+for name in names:
+    importlib.import_module(name)
+print(*names)
+"""
+
+
+def test_the_core_imports_without_django_settings_and_daphne(
+    unpacked_wheel: Path,
+) -> None:
+    """In a process of its own, from the wheel, with every framework out of reach."""
+    program = IMPORT_WITH_PYDANTIC_ALONE.format(
+        site=str(unpacked_wheel),
+        refused=[
+            "channels",
+            "daphne",
+            "django",
+            "fast_channels",
+            "fastapi",
+            "rest_framework",
+            "starlette",
+            "twisted",
+        ],
+    )
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
+    }
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-I", "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "chanx_testing.core" in result.stdout.split()
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(chanx_testing.__path__, "chanx_testing.")
+    return ["chanx_testing", *(module.name for module in found)]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_public_name_exists_once(name: str) -> None:
+    module: ModuleType = importlib.import_module(name)
+    names = list(getattr(module, "__all__", []))
+    assert [public for public in names if not hasattr(module, public)] == []
+    assert len(names) == len(set(names))
+
+
+# --- The lists --------------------------------------------------------------------
+
+
+def supported(framework: str) -> set[str]:
+    """The versions that the classifiers name: supported("Framework :: Django")."""
+    pattern = re.compile(re.escape(framework) + r" :: (\d+\.\d+)")
+    return {
+        match[1]
+        for classifier in PROJECT["classifiers"]
+        if (match := pattern.fullmatch(classifier))
+    }
+
+
+PYTHONS = supported("Programming Language :: Python")
+DJANGOS = supported("Framework :: Django")
+
+
+def tox_environments() -> set[str]:
+    """The names in env_list, with {a,b} written out."""
+    text = (ROOT / "tox.ini").read_text()
+    block = re.search(r"^env_list =\n((?:    .+\n)+)", text, re.MULTILINE)
+    assert block is not None
+    names = set()
+    for line in block[1].split():
+        head, _, alternatives = line.rstrip("}").partition("{")
+        names |= {head + end for end in alternatives.split(",")}
+    return names
+
+
+def test_tox_runs_every_version_that_the_classifiers_name() -> None:
+    tested = [
+        match
+        for name in tox_environments()
+        if (match := re.fullmatch(r"py3(\d+)-django(\d)(\d+)", name))
+    ]
+    assert {f"3.{match[1]}" for match in tested} == PYTHONS
+    assert {f"{match[2]}.{match[3]}" for match in tested} == DJANGOS
+
+
+def test_tox_runs_the_lowest_versions_that_the_dependencies_allow() -> None:
+    text = (ROOT / "tox.ini").read_text()
+    section = text.partition("[testenv:py311-lowest]")[2].partition("\n[")[0]
+    pinned = set(re.findall(r"^    ([a-z0-9-]+==[\d.]+)$", section, re.MULTILINE))
+    lowest = {dependency.replace(">=", "==") for dependency in PROJECT["dependencies"]}
+    assert {pin.removesuffix(".0") for pin in pinned} == lowest
+
+
+def test_the_readme_names_the_supported_versions() -> None:
+    text = (ROOT / "README.md").read_text()
+    *first, last = sorted(PYTHONS)
+    assert f"Python {', '.join(first)} or {last}" in text
+    assert f"Django {' or '.join(sorted(DJANGOS))}" in text
+    assert PROJECT["requires-python"] == f">={min(PYTHONS)}"
+
+
+def test_the_readme_names_the_extras_for_users() -> None:
+    extras = set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"}
+    named = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert set(named) == extras
+
+
+def test_the_installed_version_is_the_one_in_pyproject() -> None:
+    """The docs show this version; a stale installation shows another."""
+    assert installed_version("chanx-testing") == PROJECT["version"]
+
+
+def test_the_changelog_has_unreleased_changes_or_this_version() -> None:
+    newest = re.search(
+        r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert newest is not None
+    assert newest[1] in ("Unreleased", PROJECT["version"])
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_that_a_document_names_exists(document: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    named = re.findall(
+        r"(?:^|`)make ([a-z-]+)\b", (ROOT / document).read_text(), re.MULTILINE
+    )
+    assert sorted(set(named) - targets) == []
