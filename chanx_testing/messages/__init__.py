@@ -1,0 +1,1 @@
+"""Messages: pydantic models, and nothing else."""

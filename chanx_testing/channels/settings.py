@@ -1,0 +1,56 @@
+"""``CHANX``, read from Django's settings at each use.
+
+So ``override_settings`` takes effect at once, and afterwards the old value is back.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from chanx_testing.core.config import SETTINGS
+
+__all__ = ["chanx_setting"]
+
+DEFAULTS: Final[dict[str, Any]] = {
+    **{name: setting.default for name, setting in SETTINGS.items()},
+    # Django configures logging: what goes where is decided there.
+    "LOG_WEBSOCKET_MESSAGE": True,
+}
+"""The values of the settings that ``CHANX`` does not name."""
+
+
+def chanx_setting(name: str) -> Any:
+    """Return the value of ``CHANX[name]`` as it is now, else the default.
+
+    Raises:
+        LookupError: When there is no setting of that name.
+        ImproperlyConfigured: When ``CHANX`` is no dict, or the value has another type
+            than the setting.
+    """
+    configured = getattr(settings, "CHANX", None)
+    if configured is None:
+        configured = {}
+    elif not isinstance(configured, Mapping):
+        raise ImproperlyConfigured(
+            f"settings.CHANX is {type(configured).__name__}: write a dict, such as "
+            '`CHANX = {"SEND_COMPLETION": True}`.'
+        )
+    try:
+        value = configured[name] if name in configured else DEFAULTS[name]
+        types = SETTINGS[name].types
+    except KeyError:
+        nearest = get_close_matches(name, SETTINGS, n=1)
+        raise LookupError(
+            f"There is no setting {name!r} in CHANX"
+            + (f"; did you mean {nearest[0]!r}?" if nearest else ".")
+            + f" The settings are: {', '.join(SETTINGS)}."
+        ) from None
+    if name in configured and not isinstance(value, types):
+        raise ImproperlyConfigured(
+            f'settings.CHANX["{name}"] is {value!r}: it must be '
+            f"{' or '.join(expected.__name__ for expected in types)}."
+        )
+    return value

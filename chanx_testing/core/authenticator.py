@@ -1,0 +1,57 @@
+"""Who may stay connected: the interface that consumers ask."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from chanx_testing.messages.base import BaseMessage
+
+__all__ = ["BaseAuthenticator", "SendMessage"]
+
+SendMessage = Callable[[BaseMessage], Awaitable[None]]
+
+_UNAUTHENTICATED: Final = 401
+
+
+class BaseAuthenticator(ABC):
+    """Decides on one connection, after it was accepted and before it joins its groups.
+
+    Attributes:
+        user: Whom the connection belongs to; becomes ``scope["user"]`` unless None.
+        obj: What the connection is about, where the authenticator looks that up.
+        status_code: The outcome as an HTTP status; None until it is known.
+    """
+
+    user: Any = None
+    obj: Any = None
+    status_code: int | None = None
+
+    def __init__(self, send_message: SendMessage) -> None:
+        """Remember how to speak to the client.
+
+        Args:
+            send_message: The consumer's ``send_message``.
+        """
+        self.send_message = send_message
+
+    @abstractmethod
+    async def authenticate(self, scope: MutableMapping[str, Any]) -> bool:
+        """Decide on the connection with this ASGI scope.
+
+        Returns:
+            True to let it in. False to have it closed with :attr:`close_code`; set
+            :attr:`status_code` before.
+
+        Raises:
+            Exception: Anything raised here ends the application with it: an
+                authenticator that breaks lets nobody in and is not mistaken for a
+                refusal.
+        """
+
+    @property
+    def close_code(self) -> int:
+        """The WebSocket close code of a refusal: 4000 + the HTTP status, else 4401."""
+        status = self.status_code
+        if status is None or not 400 <= status <= 599:
+            status = _UNAUTHENTICATED
+        return 4000 + status

@@ -1,0 +1,288 @@
+"""From the marked methods of a consumer class to its tables and adapters.
+
+All of it happens once, when the class is made: what cannot work is a ``TypeError``
+there, and a message costs one look into a dict.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter
+
+from chanx_testing.core.decorators import (
+    HandlerKind,
+    Mark,
+    function_of,
+    make_mark,
+    marks_of,
+    names_at_call,
+)
+from chanx_testing.messages.base import BaseMessage, actions_of
+from chanx_testing.messages.outgoing import (
+    AuthenticationMessage,
+    CompleteMessage,
+    ErrorMessage,
+    EventCompleteMessage,
+    GroupCompleteMessage,
+    PongMessage,
+)
+
+__all__ = ["Route", "Tables", "collect"]
+
+STANDARD_OUTPUTS: tuple[type[BaseMessage], ...] = (
+    AuthenticationMessage,
+    ErrorMessage,
+    PongMessage,
+    CompleteMessage,
+    GroupCompleteMessage,
+    EventCompleteMessage,
+)
+"""What every consumer may send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the messages of one action go.
+
+    Attributes:
+        method: The name of the handler, looked up on the instance at each call.
+        validate: From content to message; raises pydantic's ``ValidationError``.
+    """
+
+    method: str
+    validate: Callable[[Any], BaseMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What a consumer class can take and send.
+
+    Attributes:
+        messages: The routes of the client's messages by action.
+        events: The routes of events by action.
+        incoming_message_adapter: Reads any message a client may send; None if none.
+        incoming_event_adapter: Reads any event the class handles; None if none.
+        outgoing_message_adapter: Reads any message the class may send.
+        outgoing_actions: The actions of the messages the class may send.
+    """
+
+    messages: dict[str, Route]
+    events: dict[str, Route]
+    incoming_message_adapter: TypeAdapter[Any] | None
+    incoming_event_adapter: TypeAdapter[Any] | None
+    outgoing_message_adapter: TypeAdapter[Any]
+    outgoing_actions: frozenset[str]
+
+
+def collect(consumer: type) -> Tables:
+    """Return the tables of ``consumer``, its bases and mixins included.
+
+    Raises:
+        TypeError: When two handlers take one action, when a handler has no message
+            type, when its annotation cannot be resolved, or when ``emits`` holds what
+            is no message.
+    """
+    handlers = list(_handlers(consumer))
+    messages = _by_action(consumer, "ws_handler", handlers)
+    events = _by_action(consumer, "event_handler", handlers)
+    outputs = [
+        message_type for _, mark in handlers for message_type in mark.outputs or ()
+    ]
+    outputs += _emits(consumer)
+    own = _group(outputs)
+    return Tables(
+        messages=_routes(messages),
+        events=_routes(events),
+        incoming_message_adapter=_adapter(
+            {action: _union(types) for action, (*_, types) in messages.items()}
+        ),
+        incoming_event_adapter=_adapter(
+            {action: _union(types) for action, (*_, types) in events.items()}
+        ),
+        outgoing_message_adapter=_outgoing_adapter(own),
+        outgoing_actions=frozenset(own).union(
+            *(actions_of(standard) for standard in STANDARD_OUTPUTS)
+        ),
+    )
+
+
+def _handlers(consumer: type) -> Iterable[tuple[str, Mark]]:
+    """Yield (method name, mark) for each handler, those of the bases first."""
+    names = dict.fromkeys(
+        name
+        for owner in reversed(consumer.__mro__)
+        for name, value in vars(owner).items()
+        if marks_of(value)
+    )
+    seen: set[int] = set()
+    for name in names:
+        definitions = [
+            vars(owner)[name] for owner in consumer.__mro__ if name in vars(owner)
+        ]
+        current = definitions[0]
+        if not callable(current) or id(current) in seen:
+            # `handle_chat = None` takes the handler away; `other = handle_chat` is
+            # the same handler by another name.
+            continue
+        seen.add(id(current))
+        marks = marks_of(current)
+        if not marks:
+            overridden = next(filter(marks_of, definitions))
+            marks = {
+                kind: _override(consumer, current, mark)
+                for kind, mark in marks_of(overridden).items()
+            }
+        for mark in marks.values():
+            _resolve(consumer, mark)
+            yield name, mark
+
+
+def _override(consumer: type, handler: Callable[..., Any], overridden: Mark) -> Mark:
+    """Return the mark of a method that overrides a handler without saying so itself.
+
+    Its own annotations count where they name messages; where they do not, those of the
+    method that it overrides.
+    """
+    _resolve(consumer, overridden)
+    mark = make_mark(overridden.kind, handler)
+    own = make_mark(overridden.kind, handler, outputs=())
+    try:
+        own.resolve(names_at_call(function_of(handler)))
+    except (NameError, TypeError):
+        mark.inputs = overridden.inputs
+    else:
+        mark.inputs = own.inputs
+    if "return" not in function_of(handler).__annotations__:
+        mark.outputs = overridden.outputs
+    return mark
+
+
+def _resolve(consumer: type, mark: Mark) -> None:
+    if mark.inputs is not None and mark.outputs is not None:
+        return
+    names = {
+        **names_at_call(function_of(mark.handler)),
+        consumer.__name__: consumer,
+    }
+    try:
+        mark.resolve(names)
+    except NameError as error:
+        missing = "input_type" if mark.inputs is None else "output_type"
+        raise TypeError(
+            f"{mark.place} has an annotation that cannot be resolved where "
+            f"{consumer.__qualname__} is made ({error}): import its types at run time, "
+            f"or write `@{mark.kind}({missing}=...)`."
+        ) from error
+
+
+_Found = tuple[str, Mark, list[type[BaseMessage]]]
+
+
+def _by_action(
+    consumer: type, kind: HandlerKind, handlers: list[tuple[str, Mark]]
+) -> dict[str, _Found]:
+    found: dict[str, _Found] = {}
+    for name, mark in handlers:
+        if mark.kind != kind:
+            continue
+        for action, types in _group(mark.inputs or ()).items():
+            if action in found:
+                raise TypeError(
+                    f"{consumer.__module__}.{consumer.__qualname__} has two "
+                    f"@{kind}s for the action {action!r}: {found[action][1].place} and "
+                    f"{mark.place}. Remove one, or give its message another action."
+                )
+            found[action] = (name, mark, types)
+    return found
+
+
+def _routes(found: dict[str, _Found]) -> dict[str, Route]:
+    return {
+        action: Route(
+            name,
+            types[0].model_validate
+            if len(types) == 1
+            else TypeAdapter(_union(types)).validate_python,
+        )
+        for action, (name, _, types) in found.items()
+    }
+
+
+def _emits(consumer: type) -> list[type[BaseMessage]]:
+    emits: list[type[BaseMessage]] = []
+    for owner in consumer.__mro__:
+        for message_type in vars(owner).get("emits", ()):
+            if not (
+                isinstance(message_type, type)
+                and issubclass(message_type, BaseMessage)
+                and actions_of(message_type)
+            ):
+                raise TypeError(
+                    f"{owner.__module__}.{owner.__qualname__}.emits holds "
+                    f"{message_type!r}: list the messages that it sends outside its "
+                    "handlers, each with a Literal action."
+                )
+            emits.append(message_type)
+    return emits
+
+
+def _group(
+    types: Iterable[type[BaseMessage]],
+) -> dict[str, list[type[BaseMessage]]]:
+    """Return the types of each action, each once, in the order in which they come."""
+    groups: dict[str, list[type[BaseMessage]]] = {}
+    for message_type in dict.fromkeys(types):
+        for action in actions_of(message_type):
+            groups.setdefault(action, []).append(message_type)
+    return groups
+
+
+def _union(types: list[Any]) -> Any:
+    return reduce(or_, types)
+
+
+def _outgoing_adapter(own: dict[str, list[type[BaseMessage]]]) -> TypeAdapter[Any]:
+    choices = {action: _union(types) for action, types in own.items()}
+    for standard in STANDARD_OUTPUTS:
+        for action in actions_of(standard):
+            if action not in own:
+                choices[action] = standard
+            elif standard not in own[action]:
+                # The consumer's own type for the action comes first. The standard one
+                # may come too: an `ErrorMessage` answers a bad frame in any case.
+                choices[action] = Annotated[
+                    choices[action] | standard, Field(union_mode="left_to_right")
+                ]
+    adapter = _adapter(choices)
+    assert adapter is not None
+    return adapter
+
+
+def _adapter(choices: dict[str, Any]) -> TypeAdapter[Any] | None:
+    """Return one adapter for all actions, None when there are none."""
+    if not choices:
+        return None
+    if all(isinstance(choice, type) for choice in choices.values()):
+        types = list(dict.fromkeys(choices.values()))
+        if len(types) == 1:
+            return TypeAdapter(types[0])
+        union: Any = Annotated[_union(types), Field(discriminator="action")]
+        return TypeAdapter(union)
+    # Several types share an action: pydantic can tell them apart by a function only.
+    tagged = [Annotated[choice, Tag(action)] for action, choice in choices.items()]
+    if len(tagged) == 1:
+        return TypeAdapter(next(iter(choices.values())))
+    union = Annotated[_union(tagged), Discriminator(_action_in)]
+    return TypeAdapter(union)
+
+
+def _action_in(content: Any) -> Any:
+    action = (
+        content.get("action")
+        if isinstance(content, dict)
+        else getattr(content, "action", None)
+    )
+    return getattr(action, "value", action)

@@ -1,0 +1,103 @@
+"""The shape of everything that travels: an action that names it, and a payload."""
+
+import abc
+import enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.alias_generators import to_snake
+
+__all__ = ["BaseMessage", "actions_of"]
+
+
+class BaseMessage(BaseModel):
+    """A message to or from a client, or an event between consumers.
+
+    Each concrete subclass names its action in a ``Literal`` of text (or of enum members
+    whose values are text); more than one value is allowed. A subclass of a concrete
+    message inherits its action. What only serves as a base for messages needs none: a
+    class with ``abc.ABC`` among its bases, or a generic one with open parameters.
+
+    ::
+
+        class ChatMessage(BaseMessage):
+            action: Literal["chat"] = "chat"
+            payload: ChatPayload
+
+    Attributes:
+        action: What the message is, and with it which handler gets it.
+        payload: What it says; None where it says nothing more.
+
+    Raises:
+        TypeError: When a concrete subclass is made whose action is no such ``Literal``.
+    """
+
+    action: Any
+    payload: Any = None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a message that nothing could recognise."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if not _is_abstract(cls):
+            _check_action(cls)
+
+
+def actions_of(message_type: type[BaseMessage]) -> tuple[str, ...]:
+    """Return the actions of ``message_type`` as text, () for a mere base."""
+    values = _literal_values(message_type)
+    if values is None:
+        return ()
+    return tuple(str(_plain(value)) for value in values)
+
+
+def _literal_values(message_type: type[BaseMessage]) -> tuple[Any, ...] | None:
+    annotation = message_type.model_fields["action"].annotation
+    # `type Action = Literal["chat"]` is a name for the Literal, not the Literal.
+    annotation = getattr(annotation, "__value__", annotation)
+    if get_origin(annotation) is not Literal:
+        return None
+    return get_args(annotation)
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _is_abstract(message_type: type[BaseMessage]) -> bool:
+    if abc.ABC in message_type.__bases__:
+        return True
+    generic = message_type.__pydantic_generic_metadata__
+    if generic["parameters"] or generic["origin"] is not None:
+        # `Envelope` with open parameters, and `Envelope[Chat]`, which Python makes on
+        # the way to a subclass that may still name its action.
+        return _literal_values(message_type) is None
+    return False
+
+
+def _check_action(message_type: type[BaseMessage]) -> None:
+    values = _literal_values(message_type)
+    name = message_type.__name__
+    suggestion = to_snake(name.removesuffix("Message")) or "message"
+    remedy = f'write `action: Literal["{suggestion}"] = "{suggestion}"`'
+    if values is None:
+        field = message_type.model_fields["action"]
+        base = BaseMessage.model_fields["action"]
+        if field.annotation is base.annotation:
+            problem = "does not say which action it is"
+        else:
+            annotation = getattr(field.annotation, "__name__", None)
+            problem = (
+                "annotates its action with "
+                f"{annotation or field.annotation!r}, where a Literal is needed"
+            )
+        raise TypeError(
+            f"{message_type.__module__}.{message_type.__qualname__} {problem}: "
+            f"{remedy}, or add abc.ABC to the bases of what is no message itself."
+        )
+    for value in values:
+        if not isinstance(_plain(value), str):
+            raise TypeError(
+                f"{message_type.__module__}.{message_type.__qualname__} has the action "
+                f"{value!r}, which is not text: {remedy}."
+            )
