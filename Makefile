@@ -101,7 +101,7 @@ lint: $(VENV)/.installed-dev ## Check the form, the rules and the types
 	$(PY) -m mypy
 
 format: $(VENV)/.installed-dev ## Fix what ruff can fix
-	$(PY) -m ruff check --fix .
+	$(PY) -m ruff check --fix --exit-zero .
 	$(PY) -m ruff format .
 
 types: $(VENV)/.installed-dev ## Check the types
