@@ -1,6 +1,7 @@
 """The smallest Django project that the package's own tests need."""
 
-SECRET_KEY = "not-a-secret"
+# Long enough to sign a JWT without a warning.
+SECRET_KEY = "not-a-secret-" * 4
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "localhost"]
 USE_TZ = True
@@ -12,6 +13,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "channels",
     "chanx_testing",
+    "tests.apps.people",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

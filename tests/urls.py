@@ -1,1 +1,5 @@
-urlpatterns = []
+"""No HTTP view is needed."""
+
+from typing import Any
+
+urlpatterns: list[Any] = []

@@ -94,11 +94,12 @@ def _check_names(model: Any, fields: dict[str, Any], related: set[str]) -> None:
 
 def _with_defaults(model: Any, fields: dict[str, Any]) -> dict[str, Any]:
     filled = dict(fields)
+    number = next(_numbers)
     for field in model._meta.concrete_fields:
         given = field.name in fields or field.attname in fields
         given = given or (field.primary_key and "pk" in fields)
         if not given and field.name != "password" and _needs_value(model, field):
-            filled[field.name] = _value_for(model, field)
+            filled[field.name] = _value_for(model, field, number)
     return filled
 
 
@@ -124,10 +125,10 @@ def _fills_itself(field: Any) -> bool:
     )
 
 
-def _value_for(model: Any, field: Any) -> Any:
+def _value_for(model: Any, field: Any, number: int) -> Any:
     if field.choices:
         return field.flatchoices[0][0]
-    value = _new_value(model, field, next(_numbers))
+    value = _new_value(model, field, number)
     if field.unique:
         while model._base_manager.filter(**{field.name: value}).exists():
             value = _new_value(model, field, next(_numbers))

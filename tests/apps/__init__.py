@@ -1,0 +1,1 @@
+"""Small Django apps for the tests."""

@@ -1,0 +1,1 @@
+"""User models of many shapes, and an object to have permission for."""
