@@ -20,11 +20,15 @@ class BaseAuthenticator(ABC):
         user: Whom the connection belongs to; becomes ``scope["user"]`` unless None.
         obj: What the connection is about, where the authenticator looks that up.
         status_code: The outcome as an HTTP status; None until it is known.
+        send_authentication_message: Whether to send an ``AuthenticationMessage``; None
+            where the settings decide. A consumer on which the attribute of that name is
+            set puts its value here, before it asks.
     """
 
     user: Any = None
     obj: Any = None
     status_code: int | None = None
+    send_authentication_message: bool | None = None
 
     def __init__(self, send_message: SendMessage) -> None:
         """Remember how to speak to the client.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
-from chanx_testing.core import observe
+from chanx_testing.core import frames, observe
 from chanx_testing.core.framework import Framework
 from chanx_testing.messages.base import BaseMessage
 
@@ -49,7 +49,8 @@ class BroadcastMixin(Framework):
 
         Raises:
             TypeError: When ``message`` is no ``BaseMessage``.
-            ValueError: When ``groups`` is None and this connection has none.
+            ValueError: When ``groups`` is None and this connection has none, or when
+                ``message`` holds ``NaN`` or ``Infinity``, which are no JSON.
             RuntimeError: When there is no channel layer.
         """
         _check_message(message, "broadcast_message")
@@ -59,9 +60,11 @@ class BroadcastMixin(Framework):
             return
         names = cls._group_names("broadcast_message", groups, self.groups)
         layer = cls._layer()
+        dump = message.model_dump(mode="json")
+        frames.encode(dump)  # What is no JSON fails here, not at each receiver.
         content = {
             "type": "handle_group_message",
-            "message": message.model_dump(mode="json"),
+            "message": dump,
             "exclude_current": exclude_current,
             "from_channel": self.channel_name,
             "broadcast_id": broadcast.id,

@@ -1,4 +1,8 @@
-"""Keys in camelCase on the wire, in snake_case in Python."""
+"""The keys of messages on the wire, and in Python.
+
+On the wire keys may be in camelCase, and the action may stand under another key. In
+Python keys are in snake_case, and the action is always ``action``.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,11 +10,49 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel, to_snake
 
-__all__ = ["camelize", "decamelize"]
+__all__ = ["camelize", "decamelize", "from_wire", "to_wire"]
 
 _CACHED_KEYS = 4096
 # Field names are short; a longer key is data, and must not fill the cache.
 _LONGEST_KEY = 64
+
+
+def to_wire(
+    content: dict[str, Any], *, action_key: str = "action", camel: bool = False
+) -> dict[str, Any]:
+    """Return the dump of a message with the keys that it has on the wire.
+
+    Args:
+        content: The dump; it is not changed.
+        action_key: The key of the action on the wire, exactly.
+        camel: Whether all other keys are in camelCase.
+    """
+    if camel:
+        content = camelize(content)
+    if action_key != "action" and "action" in content:
+        content = {
+            action_key if key == "action" else key: value
+            for key, value in content.items()
+            if key != action_key
+        }
+    return content
+
+
+def from_wire(
+    content: dict[str, Any], *, action_key: str = "action", camel: bool = False
+) -> dict[str, Any]:
+    """Return a decoded frame with the keys that its message has in Python.
+
+    Arguments are those of :func:`to_wire`. What is called ``action`` on the wire, where
+    that is not the key of the action, is left out.
+    """
+    if action_key != "action":
+        content = {
+            "action" if key == action_key else key: value
+            for key, value in content.items()
+            if key != "action"
+        }
+    return decamelize(content) if camel else content
 
 
 def camelize(content: Any) -> Any:
