@@ -1,0 +1,38 @@
+"""Proof that nothing more can come.
+
+A wait ends as soon as it is proved that nothing can arrive before its deadline, and
+otherwise lasts as long as it was told. It never guesses.
+"""
+
+from .describe import describe_task
+from .install import installed, new_event_loop
+from .loop import IdleEventLoop, IdleSelector
+from .tasks import failed_tasks, tasks_created_by
+from .timers import background
+from .verdict import (
+    Deadlock,
+    UnsafeLoopAccess,
+    UnsupportedLoopWarning,
+    Verdict,
+    VerdictKind,
+)
+from .waiting import is_supported, wait, wait_until_idle
+
+__all__ = [
+    "Deadlock",
+    "IdleEventLoop",
+    "IdleSelector",
+    "UnsafeLoopAccess",
+    "UnsupportedLoopWarning",
+    "Verdict",
+    "VerdictKind",
+    "background",
+    "describe_task",
+    "failed_tasks",
+    "installed",
+    "is_supported",
+    "new_event_loop",
+    "tasks_created_by",
+    "wait",
+    "wait_until_idle",
+]

@@ -1,0 +1,24 @@
+"""The clock of the loop, out of reach of tools that freeze time.
+
+freezegun replaces ``time.monotonic`` in every module that holds it, and a loop whose
+clock stands still never fires a timer. It leaves the attributes of classes alone, so
+the reference is kept in one.
+"""
+
+import time
+from collections.abc import Callable
+from types import BuiltinFunctionType
+
+
+def _real_monotonic() -> Callable[[], float]:
+    if isinstance(time.monotonic, BuiltinFunctionType):
+        return time.monotonic
+    # Imported while time is frozen: ask the system behind the patched function.
+    return lambda: time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+class Clock:
+    """Namespace for ``Clock.now()``: monotonic seconds, never frozen."""
+
+    now: Callable[[], float] = staticmethod(_real_monotonic())
+    sleep: Callable[[float], None] = staticmethod(time.sleep)

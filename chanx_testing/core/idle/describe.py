@@ -1,0 +1,172 @@
+"""Naming things without running anybody's code.
+
+``repr()`` of a job evaluates its arguments: a bound queryset then runs a query on the
+loop's thread, inside the application under test. Only code objects, types and names
+of plain functions are looked at.
+"""
+
+import asyncio
+import functools
+import os
+import sysconfig
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+)
+from typing import Any
+
+from asgiref.sync import SyncToAsync
+
+_PATHS = sysconfig.get_paths()
+_LIBRARY = tuple(
+    {
+        os.path.normpath(_PATHS[name]) + os.sep
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+)
+_OURS = os.path.dirname(__file__) + os.sep
+_MACHINERY = (_OURS, os.path.dirname(asyncio.__file__) + os.sep)
+
+
+def is_library(code: CodeType) -> bool:
+    """Whether the code is the standard library's, an installed package's or ours."""
+    name = code.co_filename
+    return name.startswith((*_LIBRARY, _OURS, "<"))
+
+
+def describe_place(frame: FrameType) -> str:
+    """``ChatConsumer.receive_json consumers.py:41``."""
+    code = frame.f_code
+    file = os.path.basename(code.co_filename)
+    return f"{_owner(frame) or code.co_qualname} {file}:{frame.f_lineno}"
+
+
+def caller_place(frame: FrameType | None) -> str:
+    """``heartbeat.py:12``: the first place outside asyncio and this package."""
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_MACHINERY):
+            return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "an unknown place"
+
+
+def describe_stack(frame: FrameType | None) -> str:
+    """The innermost place of a stack that is not library code, else the innermost."""
+    innermost = frame
+    while frame is not None:
+        if not is_library(frame.f_code):
+            return describe_place(frame)
+        frame = frame.f_back
+    return "an unknown place" if innermost is None else describe_place(innermost)
+
+
+def describe_callable(target: object) -> str:
+    """The name of a job, through partials and ``sync_to_async``."""
+    for _ in range(10):  # partials may be nested, never endlessly
+        if isinstance(target, functools.partial):
+            target = target.func
+        elif isinstance(target, MethodType) and isinstance(
+            target.__self__, SyncToAsync
+        ):
+            target = target.__self__.func
+        else:
+            break
+    if isinstance(target, MethodType):
+        function = target.__func__
+        if isinstance(function, FunctionType):
+            owner = target.__self__
+            cls = owner if isinstance(owner, type) else type(owner)
+            return f"{cls.__qualname__}.{function.__name__}"
+        return type(target.__self__).__qualname__
+    if isinstance(target, FunctionType | BuiltinFunctionType | type):
+        return target.__qualname__
+    return type(target).__qualname__
+
+
+def describe_task(task: "asyncio.Future[Any]") -> str:
+    """Where a task is blocked, as ``ChatConsumer.receive_json consumers.py:41``.
+
+    The chain of awaits is followed to its end; the innermost place that is not library
+    code is named, else the innermost place, else the coroutine.
+    """
+    if not isinstance(task, asyncio.Task):
+        return f"a {type(task).__qualname__}"
+    coro = task.get_coro()
+    frames = _frames_of(coro)
+    if not frames:
+        code = getattr(coro, "cr_code", None)
+        return code.co_qualname if isinstance(code, CodeType) else "a finished task"
+    for frame in reversed(frames):
+        if _is_users(frame):
+            return describe_place(frame)
+    return describe_place(frames[-1])
+
+
+def task_is_runnable(task: "asyncio.Task[Any]") -> bool:
+    """Whether the task waits for its turn only, as after ``sleep(0)``.
+
+    False where it cannot be told.
+    """
+    inner: object = task.get_coro()
+    while isinstance(inner, CoroutineType | GeneratorType | AsyncGeneratorType):
+        following = _awaited(inner)
+        if following is None:
+            return True
+        inner = following
+    return False
+
+
+def _awaited(link: object) -> object:
+    if isinstance(link, CoroutineType):
+        return link.cr_await
+    if isinstance(link, GeneratorType):
+        return link.gi_yieldfrom
+    if isinstance(link, AsyncGeneratorType):
+        return link.ag_await
+    return None
+
+
+def _frames_of(link: object) -> list[FrameType]:
+    frames: list[FrameType] = []
+    while link is not None and len(frames) < 200:
+        frame: FrameType | None = None
+        if isinstance(link, CoroutineType):
+            frame = link.cr_frame
+        elif isinstance(link, GeneratorType):
+            frame = link.gi_frame
+        elif isinstance(link, AsyncGeneratorType):
+            frame = link.ag_frame
+        if frame is not None:
+            frames.append(frame)
+        link = _awaited(link)
+    return frames
+
+
+def _owner(frame: FrameType) -> str | None:
+    """``ChatConsumer.dispatch`` for a method, whichever base class defines it."""
+    code = frame.f_code
+    if code.co_argcount and code.co_varnames[0] == "self":
+        receiver = frame.f_locals.get("self")
+        if receiver is not None:
+            return f"{type(receiver).__qualname__}.{code.co_name}"
+    return None
+
+
+def _is_users(frame: FrameType) -> bool:
+    if not is_library(frame.f_code):
+        return True
+    code = frame.f_code
+    if code.co_argcount and code.co_varnames[0] == "self":
+        # A library's method that runs for a class of the user's, as
+        # AsyncConsumer.__call__ for a consumer.
+        cls = type(frame.f_locals.get("self"))
+        for method in vars(cls).values():
+            if isinstance(method, FunctionType):
+                return not is_library(method.__code__)
+    return False

@@ -1,0 +1,89 @@
+"""Which descriptors of a loop could bring something from outside."""
+
+import os
+import selectors
+import socket
+import stat
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+# What a TCP connection within this process has sent is there to read as soon as
+# `send` returns: measured on Linux only. Elsewhere no pair is taken for quiet.
+_LOOPBACK_IS_IMMEDIATE = sys.platform == "linux"
+
+_Address = tuple[str, int]
+
+
+def open_descriptors(
+    keys: Iterable[selectors.SelectorKey], ignored: frozenset[int] | set[int]
+) -> list[str]:
+    """Every registered descriptor that is not one of a pair within the loop.
+
+    Two TCP sockets of this loop that are connected to each other bring nothing that
+    the loop did not send, as long as neither has something left to write.
+
+    Args:
+        keys: what the loop's selector watches.
+        ignored: descriptors that do not count, as the loop's own wake-up pipe.
+    """
+    reasons: list[str] = []
+    ends: dict[tuple[_Address, _Address], str] = {}
+    for key in keys:
+        if key.fd in ignored:
+            continue
+        text, local, peer = _look(key.fd)
+        if (
+            local is not None
+            and peer is not None
+            and key.events == selectors.EVENT_READ
+            and _LOOPBACK_IS_IMMEDIATE
+        ):
+            if ends.pop((peer, local), None) is None:
+                ends[local, peer] = text
+        else:
+            reasons.append(f"descriptor {text}")
+    return reasons + [f"descriptor {text}" for text in ends.values()]
+
+
+def _look(fd: int) -> tuple[str, _Address | None, _Address | None]:
+    """What a descriptor is, and both its addresses if it is a TCP connection."""
+    if socket.getdefaulttimeout() is not None:
+        # A socket object made below would then change the descriptor's mode.
+        return f"{fd}", None, None
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        return _describe_file(fd), None, None
+    try:
+        return _describe_socket(sock, fd)
+    finally:
+        sock.detach()
+
+
+def _describe_socket(
+    sock: socket.socket, fd: int
+) -> tuple[str, _Address | None, _Address | None]:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        kind = "unix socket" if sock.family == socket.AF_UNIX else "socket"
+        return f"{kind} {fd}", None, None
+    kind = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
+    local = _address(sock.getsockname())
+    try:
+        peer = _address(sock.getpeername())
+    except OSError:
+        return f"{kind} {local[0]}:{local[1]} (not connected)", None, None
+    text = f"{kind} {peer[0]}:{peer[1]}"
+    return (text, local, peer) if kind == "tcp" else (text, None, None)
+
+
+def _address(name: Any) -> _Address:
+    return (str(name[0]), int(name[1]))
+
+
+def _describe_file(fd: int) -> str:
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return f"{fd}"
+    return f"pipe {fd}" if stat.S_ISFIFO(mode) else f"file {fd}"

@@ -1,0 +1,348 @@
+"""The judge: at each point where the loop would sleep, can anything still come?
+
+The proof, in this order, at an entry to ``select`` with time to wait:
+
+1. No obligation is open: no executor job, no child process, no signal handler, no
+   outside descriptor, no thread that is not parked.
+2. The ready queue is empty, which is why asyncio has time to wait, and ``select(0)``
+   finds nothing. A job's result is queued before the job stops counting, so a job
+   that ended between the two steps shows here.
+3. A garbage collection has run and the second step still holds.
+4. The earliest timer that counts for a waiter is later than its horizon.
+
+Then one waiter is released, the first, and the others are judged again after it has
+blocked: what it does may reach them.
+"""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import garbage
+from .clock import Clock
+from .describe import describe_task, task_is_runnable
+from .descriptors import open_descriptors
+from .threads import Census
+from .timers import Timers
+from .verdict import UnsafeLoopAccess, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from .loop import IdleEventLoop
+
+Events = list[Any]
+Select = Callable[[float | None], Events]
+
+# A deadline gives the loop some passes more, so that a timer that is due at the same
+# moment, and the task that it wakes, come before it.
+_GRACE_PASSES = 3
+# Threads do not say when they park: looked at again after these pauses, in seconds.
+_PAUSES = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002)
+# Below this the system's select would round up to a millisecond.
+_SHORTEST_SELECT = 0.001
+
+
+class Waiter:
+    """One pending ``wait``."""
+
+    __slots__ = ("deadline", "future", "grace", "horizon", "task", "verdict")
+
+    def __init__(
+        self,
+        future: "asyncio.Future[None]",
+        task: "asyncio.Task[Any] | None",
+        deadline: float,
+        horizon: float | None,
+    ) -> None:
+        self.future = future
+        self.task = task
+        self.deadline = deadline
+        self.horizon = horizon
+        self.grace = _GRACE_PASSES
+        self.verdict: Verdict | None = None
+
+    def limit(self, now: float) -> float:
+        """The moment before which nothing may happen."""
+        return self.deadline if self.horizon is None else now + self.horizon
+
+
+class Monitor:
+    """What is known of one loop. Used on the loop's thread, except where noted."""
+
+    def __init__(self, loop: "IdleEventLoop") -> None:
+        self._loop = loop
+        self.timers = Timers()
+        self.census = Census()
+        self.jobs: dict[object, tuple[str, float]] = {}
+        self.children: list[asyncio.SubprocessTransport] = []
+        self.starting_children = 0
+        self.signals: dict[int, str] = {}
+        self.own_descriptors: set[int] = set()
+        self.waiters: list[Waiter] = []
+        # Counts what was scheduled on the loop: a change while the loop sleeps means
+        # that a finalizer, a signal handler or a stray thread has scheduled something.
+        self.activity = 0
+        self.trespasses: list[UnsafeLoopAccess] = []
+        self.main: asyncio.Future[Any] | None = None
+        self.deadlock: tuple[str, ...] | None = None
+        self._cancels = 0
+        self.failure: str | None = None
+
+    # -- waiting ------------------------------------------------------------------
+
+    def add(
+        self,
+        future: "asyncio.Future[None]",
+        timeout: float | None,
+        horizon: float | None,
+    ) -> Waiter:
+        """Register a wait that begins now."""
+        deadline = math.inf if timeout is None else self._loop.time() + timeout
+        waiter = Waiter(future, asyncio.current_task(), deadline, horizon)
+        self.waiters.append(waiter)
+        return waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """Forget a wait; nothing if it was released."""
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+
+    def _release(self, waiter: Waiter, verdict: Verdict) -> None:
+        self.waiters.remove(waiter)
+        if not waiter.future.done():
+            waiter.verdict = verdict
+            waiter.future.set_result(None)
+
+    def report_trespass(self, error: UnsafeLoopAccess) -> None:
+        """Hand the error to the first waiter, or keep it for the next one."""
+        self._loop.call_exception_handler({"message": str(error), "exception": error})
+        for waiter in self.waiters:
+            if not waiter.future.done():
+                self.waiters.remove(waiter)
+                waiter.future.set_exception(error)
+                return
+        self.trespasses.append(error)
+
+    # -- the selector's side ------------------------------------------------------
+
+    def select(self, raw: Select, timeout: float | None) -> Events:
+        """Do what the loop's ``select(timeout)`` does, and judge if there is time.
+
+        Args:
+            raw: the selector's own ``select``.
+            timeout: seconds until the next timer; None without one; 0 or less while
+                callbacks are ready.
+        """
+        if timeout is not None and timeout <= 0:
+            events = raw(timeout)
+            if self.waiters:
+                self._serve_deadlines(running=True)
+            return events
+        if self.failure is None:
+            try:
+                if self.waiters:
+                    return self._judge(raw, timeout)
+                if timeout is None and self.main is not None:
+                    return self._watch_for_deadlock(raw)
+            except Exception as error:
+                # An exception here would end the whole loop. Without the judge, waits
+                # last to their deadlines.
+                self.failure = (
+                    f"internal error, please report it: {type(error).__name__}: {error}"
+                )
+        if self.waiters:
+            if self._serve_deadlines():
+                return []
+            timeout = self._until_deadline(timeout)
+        return raw(timeout)
+
+    def _judge(self, raw: Select, timeout: float | None) -> Events:
+        due = None if timeout is None else self._loop.last_time + timeout
+        self.timers.forget_before(due)
+        pauses = iter(_PAUSES)
+        collected = False
+        while True:
+            activity = self.activity
+            pause: float | None = None
+            candidate = self._candidate(Clock.now())
+            if candidate is not None and not self._open_obligation():
+                busy = self.census.busy(threading.get_ident())
+                if busy:
+                    pause = next(pauses, _PAUSES[-1])
+                else:
+                    events = raw(0)
+                    if events or self.activity != activity:
+                        return events
+                    if candidate.horizon != 0 and not collected:
+                        garbage.collect()
+                        collected = True
+                        # A finalizer may have started anything: look at all again.
+                        if self.activity != activity:
+                            return []
+                        continue
+                    self._release(candidate, self._idle(candidate))
+                    return []
+            if self._serve_deadlines():
+                return []
+            collected = False
+            now = Clock.now()
+            block = None if due is None else max(0.0, due - now)
+            block = self._until_deadline(block, now)
+            if pause is not None and (block is None or pause < block):
+                if pause < _SHORTEST_SELECT:
+                    Clock.sleep(pause)
+                    block = 0
+                else:
+                    block = pause
+            events = raw(block)
+            if events or self.activity != activity:
+                return events
+            if due is not None and Clock.now() >= due:
+                return []
+
+    def _candidate(self, now: float) -> Waiter | None:
+        """The first waiter before whose horizon no timer fires."""
+        for waiter in self.waiters:
+            if waiter.future.done():
+                continue
+            if waiter.horizon == 0:
+                return waiter
+            timer = self.timers.next(waiter.task)
+            # A timer at the horizon itself may come before it.
+            if timer is None or timer.when > waiter.limit(now):
+                return waiter
+        return None
+
+    def _serve_deadlines(self, *, running: bool = False) -> bool:
+        """Release the first waiter whose time is over.
+
+        Args:
+            running: callbacks are ready, so the loop has not come to rest.
+
+        Returns:
+            True if the loop should make another pass now.
+        """
+        now = Clock.now()
+        for waiter in self.waiters:
+            if now < waiter.deadline or waiter.future.done():
+                continue
+            if waiter.grace:
+                waiter.grace -= 1
+                return True
+            reasons = self.explain(waiter, running=running)
+            self._release(waiter, Verdict(VerdictKind.DEADLINE, reasons))
+            return True
+        return False
+
+    def _until_deadline(
+        self, block: float | None, now: float | None = None
+    ) -> float | None:
+        now = Clock.now() if now is None else now
+        for waiter in self.waiters:
+            if waiter.deadline != math.inf:
+                left = max(0.0, waiter.deadline - now)
+                block = left if block is None else min(block, left)
+        return block
+
+    # -- obligations --------------------------------------------------------------
+
+    def _open_obligation(self) -> bool:
+        """Whether anything is open that wakes the loop when it ends."""
+        return bool(
+            self.jobs or self.signals or self._live_children() or self._descriptors()
+        )
+
+    def _live_children(self) -> bool:
+        if self.children:
+            self.children = [c for c in self.children if c.get_returncode() is None]
+        return bool(self.children or self.starting_children)
+
+    def _descriptors(self) -> list[str]:
+        keys = self._loop.watched_keys()
+        if len(keys) <= len(self.own_descriptors):
+            return []
+        return open_descriptors(keys, self.own_descriptors)
+
+    def explain(self, waiter: Waiter, *, running: bool = False) -> tuple[str, ...]:
+        """What could still happen, one phrase each."""
+        now = Clock.now()
+        reasons: list[str] = []
+        if self.failure is not None:
+            reasons.append(self.failure)
+        reasons += [
+            f"executor {name} {round((now - since) * 1000)} ms"
+            for name, since in tuple(self.jobs.values())
+        ]
+        if self._live_children():
+            pids = [f"child process {child.get_pid()}" for child in self.children]
+            reasons += pids or ["a child process starting"]
+        reasons += [f"signal handler {name}" for name in self.signals.values()]
+        reasons += self._descriptors()
+        if not self.jobs:
+            # A running job is a running thread: said once.
+            reasons += self.census.busy(threading.get_ident())
+        if running:
+            tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
+            names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
+            reasons.append("callbacks are always ready" + (f": {names}" * bool(names)))
+        timer = self.timers.next(waiter.task)
+        if timer is not None and (waiter.horizon != 0 or not reasons):
+            reasons.append(
+                f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
+            )
+        return tuple(reasons) or ("it came to rest at the deadline only",)
+
+    def _idle(self, waiter: Waiter) -> Verdict:
+        number = len(asyncio.all_tasks(self._loop))
+        timer = self.timers.next(waiter.task)
+        when = "no timer"
+        if timer is not None:
+            when = f"next timer in {max(0.0, timer.when - Clock.now()):.3g} s"
+        tasks = "1 task" if number == 1 else f"{number} tasks"
+        return Verdict(VerdictKind.IDLE, (f"{tasks} blocked", when))
+
+    # -- deadlock -----------------------------------------------------------------
+
+    def _watch_for_deadlock(self, raw: Select) -> Events:
+        """Wait without a deadline, and end the run if nothing can ever end the wait."""
+        self.timers.forget_before(None)
+        pause = 0.002
+        while True:
+            activity = self.activity
+            if self._open_obligation() or not self._can_watch():
+                return raw(None)
+            stuck = not self.census.busy(threading.get_ident(), strict=True)
+            if stuck:
+                events = raw(0)
+                if events or self.activity != activity:
+                    return events
+                garbage.collect()
+                stuck = not self.census.busy(threading.get_ident(), strict=True)
+            events = raw(0 if stuck else pause)
+            if events or self.activity != activity:
+                return events
+            if stuck:
+                self._break_deadlock()
+                return []
+            pause = min(1.0, pause * 2)
+
+    def _can_watch(self) -> bool:
+        return (
+            self.main is not None
+            and not self.main.done()
+            and not self._loop.signals_outside()
+        )
+
+    def _break_deadlock(self) -> None:
+        main = self.main
+        assert main is not None
+        if self.deadlock is None:
+            tasks = asyncio.all_tasks(self._loop)
+            self.deadlock = tuple(sorted(describe_task(task) for task in tasks))
+        self._cancels += 1
+        if self._cancels > 3 or not isinstance(main, asyncio.Task):
+            # It waits again in its cleanup, for ever.
+            self._loop.stop()
+        else:
+            main.cancel("deadlock")

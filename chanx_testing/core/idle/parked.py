@@ -1,0 +1,149 @@
+"""Which threads are parked: waiting to be handed work, with none at hand.
+
+The only module that reads private details of other libraries. Each detail is looked
+up when this module is imported; where one has changed, the threads that it is about
+count as busy, which makes a wait longer and never wrong.
+
+A thread is parked when its innermost frame is
+
+* ``concurrent.futures.thread._worker`` with no work item and an empty queue,
+* ``threading.Condition.wait`` without a timeout whose own lock is still among the
+  condition's waiters: a thread that was notified is still *inside* ``wait`` until it
+  runs, and its lock has left the waiters,
+* inside the manager of a process pool that has no pending work.
+"""
+
+import asyncio
+import inspect
+import sys
+import threading
+from concurrent.futures import thread as pool_thread
+from types import CodeType, CoroutineType, FrameType
+from typing import Any
+
+
+def _code_with(function: object, names: set[str]) -> CodeType | None:
+    code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+    if isinstance(code, CodeType) and names <= set(code.co_varnames):
+        return code
+    return None
+
+
+def _detect_worker() -> CodeType | None:
+    worker = getattr(pool_thread, "_worker", None)
+    return worker and _code_with(worker, {"work_queue", "work_item"})
+
+
+def _detect_condition() -> CodeType | None:
+    if not hasattr(threading.Condition(), "_waiters"):
+        return None
+    return _code_with(threading.Condition.wait, {"self", "timeout", "waiter"})
+
+
+WORKER: CodeType | None = _detect_worker()
+CONDITION_WAIT: CodeType | None = _detect_condition()
+
+
+def _manager_code() -> CodeType | None:
+    # Not imported for its own sake: it pulls in multiprocessing.
+    module = sys.modules.get("concurrent.futures.process")
+    manager = getattr(module, "_ExecutorManagerThread", None)
+    wait = getattr(manager, "wait_result_broken_or_wakeup", None)
+    return wait and _code_with(wait, {"self"})
+
+
+def is_parked(frame: FrameType) -> bool:
+    """Whether the thread whose innermost frame this is waits to be handed work.
+
+    Every doubt is False.
+    """
+    code = frame.f_code
+    try:
+        if code is WORKER:
+            values = frame.f_locals
+            # An item that was taken from the queue and is not yet in the variable is
+            # invisible here: `submissions` knows of it.
+            return values.get("work_item") is None and values["work_queue"].qsize() == 0
+        if code is CONDITION_WAIT:
+            values = frame.f_locals
+            return (
+                values["timeout"] is None
+                and values["waiter"] in values["self"]._waiters
+            )
+        return _is_idle_process_manager(frame)
+    except (AttributeError, KeyError, RuntimeError):
+        # A detail has changed, or the thread moved on while it was looked at.
+        return False
+
+
+def _is_idle_process_manager(frame: FrameType | None) -> bool:
+    manager = _manager_code()
+    if manager is None:
+        return False
+    for _ in range(4):  # wait_result... -> connection.wait -> selector.select
+        if frame is None:
+            return False
+        if frame.f_code is manager:
+            return not frame.f_locals["self"].pending_work_items
+        frame = frame.f_back
+    return False
+
+
+def task_of_timeout(callback: object) -> "asyncio.Task[Any] | None":
+    """The task that an ``asyncio.timeout()`` or an anyio scope would cancel.
+
+    None when the callback is something else, or when more than that task would feel
+    it.
+    """
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Timeout):
+        task = getattr(owner, "_task", None)
+        return task if isinstance(task, asyncio.Task) else None
+    anyio = sys.modules.get("anyio._backends._asyncio")
+    scope = getattr(anyio, "CancelScope", None)
+    if isinstance(scope, type) and isinstance(owner, scope):
+        task = getattr(owner, "_host_task", None)
+        alone = getattr(owner, "_tasks", None) == {task}
+        if isinstance(task, asyncio.Task) and alone:
+            return task
+    return None
+
+
+RELEASE_WAITER: object = getattr(asyncio.tasks, "_release_waiter", None)
+WAIT_FOR: CodeType | None = _code_with(asyncio.wait_for, {"fut", "timeout_handle"})
+
+
+def is_wait_for_timer(callback: object) -> bool:
+    """Whether a timer is the limit of Python 3.11's ``wait_for``.
+
+    Later versions build on ``asyncio.timeout()``.
+    """
+    return RELEASE_WAITER is not None and callback is RELEASE_WAITER
+
+
+def wait_for_guards(
+    outer: "asyncio.Task[Any]", handle: object, inner: "asyncio.Task[Any]"
+) -> bool:
+    """Whether ``outer`` is in a ``wait_for`` with this timer that guards ``inner``."""
+    link: object = outer.get_coro()
+    while isinstance(link, CoroutineType):
+        frame = link.cr_frame
+        if frame is not None and frame.f_code is WAIT_FOR:
+            values = frame.f_locals
+            if values.get("timeout_handle") is handle:
+                return values.get("fut") is inner
+        link = link.cr_await
+    return False
+
+
+def exception_not_retrieved(task: "asyncio.Task[Any]") -> BaseException | None:
+    """What a finished task raised, if nobody has asked for it yet. Retrieves nothing.
+
+    None too where the interpreter does not tell.
+    """
+    if not task.done() or task.cancelled():
+        return None
+    if getattr(task, "_log_traceback", None) is not True:
+        return None
+    exception = getattr(task, "_exception", None)
+    return exception if isinstance(exception, BaseException) else None

@@ -1,0 +1,89 @@
+"""Which threads could still do something to a loop."""
+
+import sys
+import threading
+import weakref
+from types import FrameType
+from typing import Final
+
+from . import submissions
+from .describe import describe_stack
+from .parked import is_parked
+
+# Threads that ever woke an observed loop may do so again: they are remembered for the
+# life of the process, by ident.
+feeders: Final[set[int]] = set()
+
+
+def feeds() -> None:
+    """Note that the calling thread reaches into an observed loop."""
+    feeders.add(threading.get_ident())
+
+
+class Census:
+    """The threads around one loop, counted from the loop's creation.
+
+    A thread that was busy before that, and never feeds a loop, is an outsider: it has
+    its own business. Parked threads are not: a pool's thread waits for anybody's job.
+    """
+
+    def __init__(self) -> None:
+        self._creator = threading.get_ident()
+        self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            ident = thread.ident
+            if ident is None or ident == self._creator:
+                continue
+            frame = frames.get(ident)
+            if frame is not None and not is_parked(frame):
+                self._outsiders[ident] = weakref.ref(thread)
+
+    def busy(self, owner: int, *, strict: bool = False) -> list[str]:
+        """Every thread that is not parked, with where it is.
+
+        Args:
+            owner: the ident of the loop's own thread.
+            strict: count outsiders too.
+        """
+        before = submissions.mark()
+        # One snapshot: a thread parked in it, and still in that same wait when it is
+        # looked at below, was parked at the moment of the snapshot together with all
+        # the others, so none of them can have woken another.
+        frames = sys._current_frames()
+        frames.pop(owner, None)
+        suspects: list[tuple[int, FrameType]] = []
+        for ident, frame in frames.items():
+            if is_parked(frame):
+                # It waits to be fed, so from now on what feeds it counts.
+                self._outsiders.pop(ident, None)
+            elif strict or not self._is_outsider(ident):
+                suspects.append((ident, frame))
+        # A thread in the middle of starting has no frame yet.
+        starting = [
+            thread
+            for thread in threading.enumerate()
+            if thread.ident not in frames and thread.ident != owner
+        ]
+        reasons: list[str] = []
+        if suspects:
+            names = {thread.ident: thread.name for thread in threading.enumerate()}
+            reasons += [
+                f"thread {names.get(ident, ident)} at {describe_stack(frame)}"
+                for ident, frame in suspects
+            ]
+        reasons += [f"thread {thread.name} starting" for thread in starting]
+        if not reasons and (before is None or submissions.mark() != before):
+            reasons.append("a job waits for a thread of its pool")
+        return reasons
+
+    def _is_outsider(self, ident: int) -> bool:
+        known = self._outsiders.get(ident)
+        if known is None or ident in feeders:
+            return False
+        thread = known()
+        if thread is not None and thread.is_alive():
+            return True
+        # The ident belongs to another thread by now.
+        del self._outsiders[ident]
+        return False

@@ -1,0 +1,131 @@
+"""The timers of a loop, and whose they are.
+
+asyncio keeps its timers to itself; what is needed is known from ``call_at``: when each
+fires, what it calls and where it was set. A handle that was run is recognised by being
+earlier than the earliest timer that asyncio still waits for.
+"""
+
+import asyncio
+import heapq
+import itertools
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .describe import caller_place
+from .parked import is_wait_for_timer, task_of_timeout, wait_for_guards
+
+_in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
+
+# (a - b) + b is not exactly a: the error is some units in the last place.
+_TOLERANCE = 1e-9
+
+
+@contextmanager
+def background() -> Iterator[None]:
+    """Timers set inside do not keep a test from being idle.
+
+    For heartbeats and other work that repeats for ever. It follows the context: the
+    timers of tasks created inside count as background too, wherever they are set.
+    """
+    token = _in_background.set(True)
+    try:
+        yield
+    finally:
+        _in_background.reset(token)
+
+
+class Timer:
+    """One call of ``call_at``."""
+
+    __slots__ = ("guarded", "guarding", "handle", "in_background", "place", "when")
+
+    def __init__(
+        self, handle: asyncio.TimerHandle, when: float, callback: object
+    ) -> None:
+        self.handle = handle
+        self.when = when
+        self.place = caller_place(sys._getframe(2))
+        self.in_background = _in_background.get()
+        # Weak: a cancelled timer stays in the heap for a while and must not keep a
+        # finished task alive.
+        self.guarded: weakref.ref[asyncio.Task[Any]] | None = None
+        self.guarding: weakref.ref[asyncio.Task[Any]] | None = None
+        if (task := task_of_timeout(callback)) is not None:
+            self.guarded = weakref.ref(task)
+        elif is_wait_for_timer(callback):
+            current = asyncio.current_task()
+            self.guarding = None if current is None else weakref.ref(current)
+
+    def is_own_limit_of(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether all it does is to end the wait of ``task``, as a limit around it."""
+        if task is None:
+            return False
+        if self.guarded is not None:
+            return self.guarded() is task
+        if self.guarding is not None:
+            outer = self.guarding()
+            return outer is not None and wait_for_guards(outer, self.handle, task)
+        return False
+
+
+class Timers:
+    """The timers of one loop that have not fired."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._limit = 128
+
+    def add(self, handle: asyncio.TimerHandle, callback: object) -> None:
+        """Note a timer, in the thread and context that set it."""
+        if len(self._heap) > self._limit:
+            # A test that cancels thousands of far timers must not keep them all.
+            self._heap = [
+                entry for entry in self._heap if not entry[2].handle.cancelled()
+            ]
+            heapq.heapify(self._heap)
+            self._limit = max(128, 2 * len(self._heap))
+        when = handle.when()
+        timer = Timer(handle, when, callback)
+        heapq.heappush(self._heap, (when, next(self._numbers), timer))
+
+    def forget_before(self, due: float | None) -> None:
+        """Drop the timers that have fired.
+
+        Args:
+            due: when the earliest timer fires that the loop waits for; None when it
+                waits for none.
+        """
+        heap = self._heap
+        if due is None:
+            heap.clear()
+            return
+        while heap and (heap[0][0] < due - _TOLERANCE or heap[0][2].handle.cancelled()):
+            heapq.heappop(heap)
+
+    def next(
+        self, task: "asyncio.Task[Any] | None", *, backgrounds: bool = False
+    ) -> Timer | None:
+        """The earliest live timer that counts for a wait in ``task``."""
+        if not self._heap:
+            return None
+        first = self._heap[0][2]
+        if self._counts(first, task, backgrounds):
+            return first
+        live = [
+            entry for entry in self._heap if self._counts(entry[2], task, backgrounds)
+        ]
+        return min(live)[2] if live else None
+
+    def _counts(
+        self, timer: Timer, task: "asyncio.Task[Any] | None", backgrounds: bool
+    ) -> bool:
+        return not (
+            timer.handle.cancelled()
+            or (timer.in_background and not backgrounds)
+            or timer.is_own_limit_of(task)
+        )

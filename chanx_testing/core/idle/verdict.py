@@ -1,0 +1,118 @@
+"""What a wait learned: the verdict, and the errors that a loop can prove.
+
+Everything here is plain data: it pickles, so that ``manage.py test --parallel`` can
+send it from a worker to the runner.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = [
+    "Deadlock",
+    "UnsafeLoopAccess",
+    "UnsupportedLoopWarning",
+    "Verdict",
+    "VerdictKind",
+]
+
+
+class VerdictKind(Enum):
+    """How a wait ended when nobody completed it."""
+
+    IDLE = "idle"
+    """Proved: nothing can happen before the horizon."""
+    QUIET = "quiet"
+    """Not proved: nothing happened, and only outside descriptors are open."""
+    DEADLINE = "deadline"
+    """Not proved: the time is over and something could still happen."""
+    UNSUPPORTED = "unsupported"
+    """Not proved: the running loop cannot be observed."""
+
+
+_WORDS = {
+    VerdictKind.IDLE: "idle",
+    VerdictKind.QUIET: "quiet, not proved idle",
+    VerdictKind.DEADLINE: "not idle at the deadline",
+    VerdictKind.UNSUPPORTED: "cannot be proved idle",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to "can anything more come?".
+
+    True only when it is proved that nothing can.
+
+    Attributes:
+        kind: how the wait ended.
+        reasons: for IDLE what everything is blocked on, for the others what could
+            still happen, one phrase each.
+    """
+
+    kind: VerdictKind
+    reasons: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.kind is VerdictKind.IDLE
+
+    def __str__(self) -> str:
+        words = _WORDS[self.kind]
+        return f"{words}: {'; '.join(self.reasons)}" if self.reasons else words
+
+
+class Deadlock(RuntimeError):
+    """The test waits for something that can never happen.
+
+    Raised by the run of the loop (``asyncio.run``, ``Runner.run``,
+    ``run_until_complete``) after its main task was cancelled where it waits, so that
+    the cause in the traceback is that very ``await``.
+
+    Attributes:
+        tasks: where each task was blocked, one phrase each.
+    """
+
+    def __init__(self, tasks: Iterable[str] = ()) -> None:
+        self.tasks = tuple(tasks)
+        super().__init__(self.tasks)
+
+    def __reduce__(self) -> tuple[type["Deadlock"], tuple[tuple[str, ...]]]:
+        return type(self), (self.tasks,)
+
+    def __str__(self) -> str:
+        first = (
+            "this await can never end: no task can run, no timer is set, and no job,"
+            " thread, child process or descriptor can wake the loop"
+        )
+        return "\n".join([first, *(f"  blocked: {task}" for task in self.tasks)])
+
+
+class UnsafeLoopAccess(RuntimeError):
+    """Another thread used the loop without ``call_soon_threadsafe``.
+
+    A stock loop does not wake for that: the message arrives whenever something else
+    wakes it. The usual cause is an in-memory channel layer that is written to from
+    another thread's loop.
+
+    Attributes:
+        thread: the name of the thread.
+        where: the code that did it, as ``name file:line``.
+    """
+
+    def __init__(self, thread: str, where: str) -> None:
+        self.thread = thread
+        self.where = where
+        super().__init__(thread, where)
+
+    def __str__(self) -> str:
+        return (
+            f"thread {self.thread} used this event loop without"
+            f" call_soon_threadsafe(), at {self.where}: a loop does not wake up for"
+            " that. Is an asyncio.Queue or an in-memory channel layer written to from"
+            " another thread's event loop? Use async_to_sync() there, or"
+            " loop.call_soon_threadsafe()"
+        )
+
+
+class UnsupportedLoopWarning(UserWarning):
+    """The running event loop cannot be observed: waits last to their deadlines."""

@@ -1,0 +1,113 @@
+"""The wait itself."""
+
+import asyncio
+import warnings
+
+from .loop import IdleEventLoop
+from .verdict import UnsupportedLoopWarning, Verdict, VerdictKind
+
+_warned = False
+
+
+def is_supported(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether waits on this loop can end with a proof."""
+    return isinstance(loop, IdleEventLoop)
+
+
+async def wait(
+    waiter: "asyncio.Future[None]",
+    timeout: float | None,
+    *,
+    horizon: float | None = None,
+) -> Verdict | None:
+    """Wait until somebody completes ``waiter``, or nobody will.
+
+    Safe to cancel. Cancels nothing but ``waiter``, and that only when it is itself
+    cancelled. Several waits may be pending at once: they are released one at a time,
+    first come first served, and what one does after its release counts for the next.
+
+    Args:
+        waiter: a pending future of the running loop. Look at what is there already
+            before: a wait that could have been answered at once is not.
+        timeout: seconds until the wait ends without a proof; None for no limit.
+        horizon: how many seconds ahead nothing may happen. None means up to the
+            deadline, and for ever without one. 0 means that the loop has settled:
+            timers that are still to fire do not count then.
+
+    Returns:
+        None when ``waiter`` was completed by somebody; an IDLE verdict when it is
+        proved that nothing can happen before the horizon; a DEADLINE verdict when the
+        time is over; an UNSUPPORTED verdict when the time is over on a loop that
+        cannot be observed.
+
+    Raises:
+        UnsafeLoopAccess: another thread used the loop without
+            ``call_soon_threadsafe``.
+        Exception: what ``waiter`` was failed with.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, IdleEventLoop):
+        return await _wait_for_deadline(loop, waiter, timeout)
+    monitor = loop.monitor
+    if monitor.trespasses:
+        raise monitor.trespasses.pop(0)
+    entry = monitor.add(waiter, timeout, horizon)
+    try:
+        await waiter
+    finally:
+        monitor.remove(entry)
+    return entry.verdict
+
+
+async def wait_until_idle(
+    timeout: float | None = 1, *, horizon: float | None = None
+) -> Verdict:
+    """Wait until nothing more can come.
+
+    Args:
+        timeout: seconds; None for no limit.
+        horizon: as for :func:`wait`.
+
+    Returns:
+        A verdict, true when it is proved that nothing can happen before the horizon.
+
+    Raises:
+        UnsafeLoopAccess: as for :func:`wait`.
+    """
+    nobody = asyncio.get_running_loop().create_future()
+    verdict = await wait(nobody, timeout, horizon=horizon)
+    assert verdict is not None
+    return verdict
+
+
+async def _wait_for_deadline(
+    loop: asyncio.AbstractEventLoop,
+    waiter: "asyncio.Future[None]",
+    timeout: float | None,
+) -> Verdict | None:
+    reason = (
+        f"the event loop {type(loop).__module__}.{type(loop).__qualname__} cannot be"
+        " observed, so waits last to their deadlines. Let the tests run on"
+        " chanx_testing.core.idle.IdleEventLoop: remove the event loop policy or the"
+        " loop factory that chooses another loop, or pass"
+        " loop_factory=chanx_testing.core.idle.new_event_loop"
+    )
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(reason, UnsupportedLoopWarning, stacklevel=3)
+    verdict: Verdict | None = None
+
+    def end() -> None:
+        nonlocal verdict
+        if not waiter.done():
+            verdict = Verdict(VerdictKind.UNSUPPORTED, (reason,))
+            waiter.set_result(None)
+
+    timer = None if timeout is None else loop.call_later(timeout, end)
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return verdict
