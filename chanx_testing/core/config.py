@@ -1,4 +1,4 @@
-"""The settings there are: names, types, defaults, and the attribute that overrides each.
+"""The settings there are: names, types, defaults, and the attributes that override.
 
 Where a value comes from is not said here: a Django consumer reads ``settings.CHANX``, a
 FastAPI consumer has its attributes alone.
@@ -25,10 +25,14 @@ class Setting:
 
 SETTINGS: Final[dict[str, Setting]] = {
     "CAMELIZE": Setting(False, (bool,), "camelize"),
-    "LOG_IGNORED_ACTIONS": Setting((), (list, tuple, set, frozenset), "log_ignored_actions"),
+    "LOG_IGNORED_ACTIONS": Setting(
+        (), (list, tuple, set, frozenset), "log_ignored_actions"
+    ),
     "LOG_WEBSOCKET_MESSAGE": Setting(False, (bool,), "log_websocket_message"),
     "MESSAGE_ACTION_KEY": Setting("action", (str,), "discriminator_field"),
-    "SEND_AUTHENTICATION_MESSAGE": Setting(True, (bool,), "send_authentication_message"),
+    "SEND_AUTHENTICATION_MESSAGE": Setting(
+        True, (bool,), "send_authentication_message"
+    ),
     "SEND_COMPLETION": Setting(False, (bool,), "send_completion"),
     "TEST_TIMEOUT_SCALE": Setting(1, (int, float)),
 }

@@ -33,7 +33,7 @@ class Broadcast:
         method: The consumer method that was called (its ``_sync`` twin counts as it).
         consumer: The consumer class it was called on.
         message: The event or message.
-        groups: The groups exactly as the caller gave them: a name, a collection or None.
+        groups: The groups as the caller gave them: a name, a collection or None.
         channel_name: The single receiver of ``send_event``, else None.
         id: Unique in this process; travels with the message to its receivers.
     """
@@ -92,7 +92,8 @@ def announce(broadcast: Broadcast) -> bool:
     with _lock:
         interceptors = tuple(_interceptors)
     # A list, not a generator: each interceptor is told, whoever suppresses.
-    if any([interceptor(broadcast) for interceptor in interceptors]):
+    verdicts = [interceptor(broadcast) for interceptor in interceptors]
+    if any(verdicts):
         return False
     if (current := watcher.get()) is not None:
         current.broadcast_sent(broadcast)

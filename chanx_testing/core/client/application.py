@@ -1,0 +1,178 @@
+"""An application under test: its task, what it raised, what it left behind."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+from chanx_testing.core import observe
+from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
+from chanx_testing.core.observe import Broadcast
+
+
+@dataclass
+class HandlerFailure:
+    """An exception that a consumer caught, logged and answered.
+
+    Attributes:
+        error: The exception.
+        doing: What the consumer was doing, for a person to read.
+        answered: Whether an error frame told the client of it.
+        seen: Whether the test received that frame.
+    """
+
+    error: Exception
+    doing: str
+    answered: bool = False
+    seen: bool = False
+
+
+class ApplicationUnderTest:
+    """Runs one ASGI application and keeps what it raises until the test has seen it.
+
+    It is the watcher (see :mod:`chanx_testing.core.observe`) of everything that the
+    application starts.
+
+    Args:
+        coroutine: Makes the coroutine of the application; called once, when it starts.
+        guard: Makes a context that is open for the whole life of the application.
+        on_end: Called when the application has ended.
+        note: Called with a sentence on each event beside the wire.
+    """
+
+    def __init__(
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, Any]],
+        guard: Callable[[], AbstractContextManager[Any]],
+        on_end: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._coroutine = coroutine
+        self._guard = guard
+        self._on_end = on_end
+        self._note = note
+        self.crash: BaseException | None = None
+        self.crash_seen = False
+        self.failures: list[HandlerFailure] = []
+        self.loop = asyncio.get_running_loop()
+        # A context of its own, as a server gives to each connection: what the test set
+        # in its context variables must not reach the application.
+        context = Context()
+        context.run(observe.watcher.set, self)
+        self.task: asyncio.Task[Any] = self.loop.create_task(
+            self._run(), context=context
+        )
+        self.task.add_done_callback(self._ended)
+
+    async def _run(self) -> Any:
+        try:
+            with self._guard():
+                return await self._coroutine()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # Read from here, so that asyncio still says "never retrieved" where no verb
+            # of a communicator ever hands it to the test.
+            self.crash = error
+            raise
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if self.crash is not None:
+            self._note(f"application raised {type(self.crash).__name__}: {self.crash}")
+        elif task.cancelled():
+            self._note("application was cancelled")
+        else:
+            self._note("application ended")
+        self._on_end()
+
+    # The watcher's side.
+
+    def handler_failed(self, error: Exception, doing: str) -> None:
+        """Note that a handler raised ``error``; see :class:`observe.Watcher`."""
+        self.failures.append(HandlerFailure(error, doing))
+        self._note(f"{type(error).__name__} while {doing}: {error}")
+
+    def broadcast_sent(self, broadcast: Broadcast) -> None:
+        """Note a broadcast of this application."""
+        to = broadcast.channel_name or broadcast.groups
+        self._note(
+            f"{broadcast.consumer.__name__}.{broadcast.method}"
+            f"({type(broadcast.message).__name__}) to {to!r} [broadcast {broadcast.id}]"
+        )
+
+    def broadcast_received(self, broadcast_id: int) -> None:
+        """Note that a broadcast reached this connection."""
+        self._note(f"[broadcast {broadcast_id}] arrived")
+
+    # The test's side.
+
+    @property
+    def ended(self) -> bool:
+        """Whether the application's task is over, for whatever reason."""
+        return self.task.done()
+
+    def raise_crash(self) -> None:
+        """Raise what the application raised, if it did; the test has seen it then."""
+        if self.crash is not None:
+            self.crash_seen = True
+            # Without this asyncio would complain that nobody looked.
+            if self.task.done() and not self.task.cancelled():
+                self.task.exception()
+            raise self.crash
+
+    def unanswered_failure(self) -> HandlerFailure | None:
+        """Return the failure that the next error frame tells of, or None."""
+        return next((item for item in self.failures if not item.answered), None)
+
+    def unseen_errors(self) -> list[BaseException]:
+        """Take what went wrong and was not shown to the test, most important first.
+
+        That is: what the application raised, what its handlers raised, what tasks
+        raised that it started and did not wait for. Each is given once.
+        """
+        errors: list[BaseException] = []
+        if self.crash is not None and not self.crash_seen:
+            self.crash_seen = True
+            if self.task.done() and not self.task.cancelled():
+                self.task.exception()
+            errors.append(self.crash)
+        for failure in self.failures:
+            if not failure.seen:
+                failure.seen = True
+                failure.error.add_note(
+                    f"Raised while {failure.doing}. The consumer caught it and went "
+                    f"on; the test neither received the error frame nor said that it "
+                    f"expects errors (communicator.expect_errors())."
+                )
+                errors.append(failure.error)
+        for name, error in failed_tasks(self.loop, observe.watcher, self):
+            error.add_note(
+                f"Raised in {name}, a task that the application left behind."
+            )
+            errors.append(error)
+        return errors
+
+    def leftover_tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that the application started and that go on without it."""
+        return [
+            task
+            for task in tasks_created_by(self.loop, observe.watcher, self)
+            if task is not self.task and not task.done()
+        ]
+
+    def describe(self) -> str:
+        """Return a sentence on what the application is doing now."""
+        if not self.ended:
+            return f"application: waiting in {describe_task(self.task)}"
+        if self.crash is not None:
+            return f"application: raised {type(self.crash).__name__}"
+        return (
+            "application: cancelled" if self.task.cancelled() else "application: ended"
+        )
+
+    async def cancel(self) -> None:
+        """Cancel the application; wait a second at most until it is gone."""
+        self.task.cancel()
+        await asyncio.wait([self.task], timeout=1)

@@ -1,0 +1,645 @@
+"""The life of one WebSocket connection: handshake, waits, errors, end.
+
+What a server and an application may say to each other is in the ASGI specification,
+"WebSocket", https://asgi.readthedocs.io/en/latest/specs/www.html#websocket
+"""
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import unquote, urlparse
+
+from asgiref.compatibility import guarantee_single_callable
+
+from chanx_testing.core import idle
+from chanx_testing.core.client import errors, timeouts
+from chanx_testing.core.client.application import ApplicationUnderTest
+from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
+from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline, DefaultSeconds
+from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.observe import ticks
+from chanx_testing.core.transcript import (
+    Transcript,
+    add_transcript,
+    show_message,
+    show_path,
+)
+
+Application = Callable[..., Any]
+Headers = Iterable[tuple[bytes, bytes]]
+_E = TypeVar("_E", bound=BaseException)
+
+SETTLE_SECONDS: Final = 0.1
+"""How long a step may take to rest where an outside descriptor forbids proof."""
+
+_started: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How the application closed the connection.
+
+    Attributes:
+        code: The close code; 1000 where the application gave none.
+        reason: The close reason, empty where none was given.
+        accepted: False where the handshake was refused.
+        messages: The ASGI messages that came before the close and were not received.
+    """
+
+    code: int
+    reason: str = ""
+    accepted: bool = True
+    messages: tuple[AsgiMessage, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as the end of a sentence that begins with "the connection was"."""
+        verb = "closed" if self.accepted else "rejected"
+        reason = f" ({self.reason!r})" if self.reason else ""
+        return f"{verb} by the application with code {self.code}{reason}"
+
+
+@dataclass
+class Link:
+    """How far the connection has come."""
+
+    opened: bool = False
+    """The client sent its handshake."""
+    accepted: bool = False
+    """The application accepted it."""
+    closed: Closed | None = None
+    """The application closed the connection."""
+    left: int | None = None
+    """The client left, with this code."""
+    told: bool = False
+    """The application was told of the end."""
+
+
+def started_connections() -> list["Connection"]:
+    """Return the connections whose applications run on this loop, in their order."""
+    loop = asyncio.get_running_loop()
+    found = [item for item in tuple(_started) if item.event_loop is loop]
+    return sorted(found, key=lambda item: item.transcript.number)
+
+
+def raise_first(found: list[BaseException]) -> None:
+    """Raise the first of several errors; the others become notes on it."""
+    if not found:
+        return
+    first, *others = found
+    for other in others:
+        first.add_note(f"Also raised: {type(other).__name__}: {other}")
+    raise first
+
+
+class Connection:
+    """A WebSocket client of an ASGI application that runs beside it, in the same loop.
+
+    It may be made anywhere, also where no loop runs. The application starts with the
+    first verb that needs it; until then :attr:`scope` may be changed. From then on the
+    connection belongs to that event loop.
+
+    Args:
+        application: The ASGI application.
+        path: The path, with the query string; a full ``ws://`` URL is taken as well.
+        headers: Pairs of name (lower case) and value, both bytes.
+        subprotocols: The subprotocols that the client offers.
+        spec_version: The version of the ASGI WebSocket specification for the scope.
+
+    Attributes:
+        scope: The ASGI connection scope, live until the application starts.
+        input_queue: The ASGI messages that the application has not read yet.
+        output_queue: The ASGI messages that the test has not received yet.
+        response_headers: The headers of the accepted handshake; None before it.
+        transcript: What was said, for failures.
+        event_loop: The loop that the application runs on; None until it starts.
+
+    Raises:
+        TypeError: ``path`` is not a string.
+    """
+
+    action_key: str = "action"
+    """The key that tells one JSON message from another."""
+
+    def __init__(
+        self,
+        application: Application,
+        path: str,
+        headers: Headers | None = None,
+        subprotocols: Iterable[str] | None = None,
+        spec_version: str | int | None = None,
+    ) -> None:
+        if not isinstance(path, str):
+            raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
+        parsed = urlparse(path)
+        self.application = guarantee_single_callable(application)
+        self.scope: dict[str, Any] = {
+            "type": "websocket",
+            "path": unquote(parsed.path),
+            "query_string": parsed.query.encode(),
+            "headers": list(headers or []),
+            "subprotocols": list(subprotocols or []),
+        }
+        if spec_version:
+            self.scope["spec_version"] = spec_version
+        self.response_headers: list[tuple[bytes, bytes]] | None = None
+        self.transcript = Transcript(show_path(parsed.path, parsed.query))
+        self.event_loop: asyncio.AbstractEventLoop | None = None
+        self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
+        self.output_queue: FrameQueue = FrameQueue(
+            self._frame_of, self._wake, self._frame_taken
+        )
+        self._link = Link()
+        self._running: ApplicationUnderTest | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._expected_errors: tuple[type[BaseException], ...] = ()
+
+    # Hooks.
+
+    def application_guard(self) -> AbstractContextManager[Any]:
+        """Return a context that is open for the whole life of the application."""
+        return nullcontext()
+
+    def timeout_scale(self) -> float:
+        """Return the factor for time limits that the caller did not choose."""
+        return timeouts.environment_scale() or 1.0
+
+    # The application.
+
+    @property
+    def future(self) -> "asyncio.Task[Any]":
+        """The task of the application; the first look at it starts the application."""
+        return self._start().task
+
+    @property
+    def closed(self) -> Closed | None:
+        """How the application closed the connection, or None while it has not."""
+        return self._link.closed
+
+    def expect_errors(self, *types: type[BaseException]) -> None:
+        """Let errors of the application pass that the test does not receive.
+
+        From now on an exception in a handler, in the application or in a task that it
+        started does not fail the test at the end of the connection. It is still raised
+        by a verb that meets it.
+
+        Args:
+            types: The classes of exceptions that may pass; none given: all.
+        """
+        self._expected_errors += types or (BaseException,)
+
+    def _start(self) -> ApplicationUnderTest:
+        if self._running is None:
+            self.event_loop = asyncio.get_running_loop()
+            self.transcript.restart()
+            self._running = ApplicationUnderTest(
+                coroutine=self._call_application,
+                guard=self.application_guard,
+                on_end=self._wake,
+                note=lambda text: self.transcript.add("·", text),
+            )
+            _started.add(self)
+        return self._running
+
+    def _call_application(self) -> Coroutine[Any, Any, Any]:
+        coroutine: Coroutine[Any, Any, Any] = self.application(
+            self.scope, self.input_queue.get, self.output_queue.put
+        )
+        return coroutine
+
+    def _on_own_loop(self) -> ApplicationUnderTest:
+        """Return the application, started if need be.
+
+        Raises:
+            WrongEventLoop: It runs on another loop than this one.
+        """
+        running = self._start()
+        if self.event_loop is not asyncio.get_running_loop() and not running.ended:
+            raise errors.WrongEventLoop(
+                f"{self.transcript.name} ({self.transcript.path}) was connected on "
+                f"another event loop than the one that runs now, and its application "
+                f"lives there. Each async_to_sync() call and each asyncio.run() has a "
+                f"loop of its own: write the test as 'async def', or put the whole "
+                f"conversation into one async function, for one async_to_sync()."
+            )
+        return running
+
+    # What the application sends, seen as a server sees it.
+
+    def _frame_of(self, message: AsgiMessage) -> Frame:
+        self.transcript.add("←", message)
+        frame = Frame(message)
+        link, running = self._link, self._running
+        if frame.type == "websocket.accept":
+            link.accepted = True
+        elif frame.type == "websocket.close" and link.closed is None:
+            link.closed = Closed(
+                code=message.get("code") or 1000,
+                reason=message.get("reason") or "",
+                accepted=link.accepted,
+            )
+            # A server tells the application of the end also when the application itself
+            # brought it about; its code for a refused handshake is 1006.
+            self._tell_of_end(link.closed.code if link.accepted else 1006)
+        elif (
+            running is not None
+            and (failure := running.unanswered_failure())
+            and frame.action(self.action_key) == "error"
+        ):
+            failure.answered = True
+            frame.failure = failure
+        return frame
+
+    def _frame_taken(self, frame: Frame) -> None:
+        if frame.failure is not None:
+            frame.failure.seen = True
+
+    def _tell_of_end(self, code: int) -> None:
+        if not self._link.told:
+            self._link.told = True
+            self.input_queue.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    # Waiting.
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        if timeout is None or timeouts.debugging():
+            return Deadline(None)
+        if isinstance(timeout, DefaultSeconds):
+            timeout *= self.timeout_scale()
+        return Deadline(timeout)
+
+    async def _wait(self, deadline: Deadline) -> Verdict | None:
+        """Wait until a frame comes or the application ends (None), or say why not."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            return await idle.wait(waiter, deadline.remaining())
+        finally:
+            self._waiters.discard(waiter)
+
+    async def _peek(self, deadline: Deadline) -> Frame | Verdict | None:
+        """Return the next frame without taking it.
+
+        Returns:
+            The frame; or the verdict on why none comes; or None where the application
+            has ended or closed, so that none can.
+        """
+        while (frame := self.output_queue.head) is None:
+            if self._on_own_loop().ended or self._link.closed is not None:
+                return None
+            verdict = await self._wait(deadline)
+            if verdict is not None and self.output_queue.head is None:
+                return None if self._start().ended else verdict
+        return frame
+
+    async def _settle(self, deadline: Deadline) -> None:
+        """Let what the last step began come to rest, where rest can be told.
+
+        A timer that is still to fire does not count: an application that sleeps rests.
+        """
+        loop = asyncio.get_running_loop()
+        if not idle.is_supported(loop):
+            return
+        left = deadline.remaining()
+        grace = SETTLE_SECONDS if left is None else min(SETTLE_SECONDS, left)
+        verdict = await idle.wait(loop.create_future(), grace, horizon=0)
+        if verdict is not None and verdict.kind is VerdictKind.DEADLINE:
+            # It is at work still. An open descriptor alone would have been QUIET.
+            await idle.wait(loop.create_future(), deadline.remaining(), horizon=0)
+
+    async def wait_until_idle(self, timeout: float | None = ONE_SECOND) -> Verdict:
+        """Wait until it is proved that nothing more can come.
+
+        Args:
+            timeout: The seconds to wait at most, and how far ahead the proof looks.
+
+        Returns:
+            A verdict: true when nothing can happen on this loop before the deadline,
+            else false; its ``reasons`` say what is still at work, or why it cannot be
+            told.
+        """
+        return await idle.wait_until_idle(self._deadline(timeout).remaining())
+
+    # Errors.
+
+    def _told(self, error: _E) -> _E:
+        """Return ``error`` with the transcript of this connection, to be raised."""
+        self.add_transcript(error)
+        return error
+
+    def add_transcript(self, error: BaseException) -> None:
+        """Add what was said on this connection to ``error``, as a note, once."""
+        closing = []
+        if self._running is not None:
+            closing.append(self._running.describe())
+        if unread := self.output_queue.qsize():
+            closing.append(f"{unread} frames not received yet")
+        add_transcript(error, self.transcript, self.transcript.render(closing))
+
+    def _raise_crash(self) -> None:
+        running = self._running
+        if running is not None and running.crash is not None:
+            self.add_transcript(running.crash)
+            running.raise_crash()
+
+    def _nothing_came(
+        self, expected: str, deadline: Deadline, verdict: Verdict | None
+    ) -> errors.NothingCame:
+        """Return the error to raise; raise what the application raised, if it did."""
+        self._raise_crash()
+        error = errors.NothingCame(
+            f"Expected {expected} {deadline}, but {self._why_nothing(verdict)}"
+        )
+        error.verdict = verdict
+        return self._told(error)
+
+    def _why_nothing(self, verdict: Verdict | None) -> str:
+        if self._link.closed is not None:
+            return f"the connection was {self._link.closed}."
+        if verdict is None:
+            return (
+                "the application has ended and sent nothing more. "
+                "Look at the transcript below for what it did last."
+            )
+        if verdict.kind is VerdictKind.IDLE:
+            return f"none will come ({verdict})."
+        return (
+            f"none came in that time ({verdict}). The application lives on; if it "
+            f"needs longer, pass a larger timeout=."
+        )
+
+    # Verbs: raw ASGI.
+
+    async def send_input(self, message: AsgiMessage) -> None:
+        """Give one ASGI message to the application; it starts if it has not yet.
+
+        Args:
+            message: A dict with a ``type``.
+
+        Raises:
+            Exception: What the application raised, if it has crashed.
+            WrongEventLoop: The application runs on another loop.
+        """
+        if self._on_own_loop().ended:
+            self._raise_crash()
+        self.transcript.add("→", message)
+        ticks.stimulate()
+        if message.get("type") == "websocket.disconnect":
+            self._link.told = True
+        await self.input_queue.put(message)
+
+    async def receive_output(self, timeout: float | None = ONE_SECOND) -> AsgiMessage:
+        """Take the next ASGI message of the application.
+
+        A timeout leaves the application alive. Cancelling is safe: no message is lost.
+
+        Args:
+            timeout: Seconds; None for no limit.
+
+        Returns:
+            The message as the application sent it.
+
+        Raises:
+            NothingCame: A ``TimeoutError``: none came in time, or none can come.
+            Exception: What the application raised, once its messages are taken.
+        """
+        return await self._take(self._deadline(timeout), "a frame")
+
+    async def _take(self, deadline: Deadline, expected: str) -> AsgiMessage:
+        found = await self._peek(deadline)
+        if isinstance(found, Frame):
+            return self.output_queue.get_nowait()
+        raise self._nothing_came(expected, deadline, found)
+
+    # Verbs: the connection.
+
+    async def connect(
+        self, timeout: float | None = ONE_SECOND
+    ) -> tuple[bool, int | str | None]:
+        """Open the connection and let the application come to rest.
+
+        Args:
+            timeout: Seconds for the answer; None for no limit.
+
+        Returns:
+            ``(True, subprotocol or None)`` when accepted; ``(False, code)`` when
+            rejected, with the close code or the HTTP status of a denial response.
+
+        Raises:
+            NothingCame: A ``TimeoutError``: no answer in time, or none can come.
+            AssertionError: The answer is neither accept nor close.
+            RuntimeError: The connection was opened before.
+            Exception: What the application raised.
+        """
+        if self._link.opened:
+            raise RuntimeError(
+                f"connect() was called twice on {self.transcript.name} "
+                f"({self.transcript.path}). A communicator is one connection: make "
+                f"another one for a second."
+            )
+        self._link.opened = True
+        deadline = self._deadline(timeout)
+        await self.send_input({"type": "websocket.connect"})
+        found = await self._peek(deadline)
+        if not isinstance(found, Frame):
+            raise self._nothing_came(
+                "the application to accept or close the connection", deadline, found
+            )
+        answer = await self.receive_output(deadline.remaining())
+        result = await self._read_handshake(answer, deadline)
+        await self._settle(deadline)
+        return result
+
+    async def _read_handshake(
+        self, answer: AsgiMessage, deadline: Deadline
+    ) -> tuple[bool, int | str | None]:
+        kind = answer.get("type")
+        if kind == "websocket.accept":
+            self.response_headers = list(answer.get("headers") or [])
+            return True, answer.get("subprotocol")
+        if kind == "websocket.close":
+            return False, answer.get("code") or 1000
+        if kind == "websocket.http.response.start":
+            status: int = answer["status"]
+            more = True
+            while more:
+                part = await self._take(deadline, "the body of the denial response")
+                more = bool(part.get("more_body"))
+            self._link.closed = Closed(code=status, accepted=False)
+            self._tell_of_end(1006)
+            return False, status
+        raise self._told(
+            AssertionError(
+                f"Expected the application to answer the handshake with "
+                f"websocket.accept or websocket.close, but it sent "
+                f"{show_message(answer)}. Nothing may be sent before the accept."
+            )
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ConnectionRejected: The handshake was refused.
+        """
+        accepted, _ = await self.connect()
+        if not accepted:
+            closed = self._link.closed or Closed(code=1000, accepted=False)
+            error = errors.ConnectionRejected(
+                f"Expected the connection to {self.transcript.path} to be accepted, "
+                f"but it was {closed}. "
+                f"To test a rejection use "
+                f"'accepted, code = await communicator.connect()'."
+            )
+            error.code, error.reason = closed.code, closed.reason
+            self.add_transcript(error)
+            await self._leave_after(error)
+            raise error
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect; a failure of the block stays the headline."""
+        if exc is None:
+            await self.disconnect()
+            return
+        self.add_transcript(exc)
+        await self._leave_after(exc)
+
+    async def _leave_after(self, headline: BaseException) -> None:
+        """Disconnect after a failure, which stays the headline."""
+        try:
+            await self.disconnect()
+        except Exception as error:
+            if error is not headline:
+                headline.add_note(
+                    f"While {self.transcript.name} was disconnected afterwards: "
+                    f"{type(error).__name__}: {error}"
+                )
+
+    async def disconnect(
+        self, code: int = 1000, timeout: float | None = ONE_SECOND
+    ) -> None:
+        """Leave, let the application end, and raise what nobody has seen yet.
+
+        Works in every state, and any number of times: before the connection was opened
+        and after the application has ended there is nothing to do but to report.
+
+        Args:
+            code: The close code that the application is told.
+            timeout: Seconds for the application to end; None for no limit.
+
+        Raises:
+            ApplicationHangs: A ``TimeoutError``: it did not end; it is cancelled then.
+            Exception: What the application raised and no verb has raised before: in
+                itself, in a handler whose error frame the test did not receive, or in a
+                task that it started.
+        """
+        if self._running is None:
+            return
+        running = self._on_own_loop()
+        if not running.ended:
+            deadline = self._deadline(timeout)
+            if not self._link.told:
+                self._link.left = code
+                await self.send_input({"type": "websocket.disconnect", "code": code})
+            await self._end(running, deadline)
+        raise_first(self.unseen_errors())
+
+    async def _end(self, running: ApplicationUnderTest, deadline: Deadline) -> None:
+        while not running.ended:
+            verdict = await self._wait(deadline)
+            if verdict is not None and not running.ended:
+                error = errors.ApplicationHangs(
+                    f"Expected the application to end {deadline} after the disconnect, "
+                    f"but it goes on ({verdict}; {running.describe()}). Let it return "
+                    f"when it receives websocket.disconnect."
+                )
+                self.add_transcript(error)
+                await running.cancel()
+                raise error
+        await self._settle(deadline)
+
+    def unseen_errors(self) -> list[BaseException]:
+        """Take the errors of the application that the test has not seen.
+
+        Returns:
+            The exceptions, most important first, each with the transcript; those that
+            :meth:`expect_errors` lets pass are left out. A second call returns only
+            what came since.
+        """
+        if self._running is None:
+            return []
+        found = [
+            error
+            for error in self._running.unseen_errors()
+            if not isinstance(error, self._expected_errors)
+        ]
+        for error in found:
+            self.add_transcript(error)
+        return found
+
+    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that the application started and that outlive it."""
+        return self._running.leftover_tasks() if self._running is not None else []
+
+    async def wait(self, timeout: float | None = ONE_SECOND) -> None:
+        """Let the application finish what it is at.
+
+        Returns when the application has ended or is proved to be at rest.
+
+        Args:
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            ApplicationHangs: A ``TimeoutError``: it is still at work; it goes on.
+            Exception: What the application raised.
+        """
+        running = self._on_own_loop()
+        deadline = self._deadline(timeout)
+        while not running.ended:
+            verdict = await self._wait(deadline)
+            if verdict:
+                return
+            if verdict is not None and not running.ended:
+                raise self._told(
+                    errors.ApplicationHangs(
+                        f"Expected the application to end or to come to rest "
+                        f"{deadline}, but it goes on ({verdict})."
+                    )
+                )
+        self._raise_crash()
+
+    def stop(self, exceptions: bool = True) -> None:
+        """Cancel the application where it runs.
+
+        Args:
+            exceptions: Raise what it raised, where it has ended.
+        """
+        if self._running is None:
+            return
+        if not self._running.ended:
+            self._running.task.cancel()
+        elif exceptions:
+            self._raise_crash()
+
+    def __del__(self) -> None:
+        """Cancel the application of a connection that nobody holds any more."""
+        running = getattr(self, "_running", None)
+        if running is not None and not running.ended:
+            # The loop may be closed already; then nothing is left to cancel.
+            with contextlib.suppress(RuntimeError):
+                running.task.cancel()

@@ -1,0 +1,105 @@
+"""What goes wrong in a conversation, each with the sentence that a test shows.
+
+::
+
+    TimeoutError
+    ├── NothingCame              a frame that was waited for does not come
+    └── ApplicationHangs         the application did not end when it was told to
+    ConnectionError
+    ├── ConnectionRejected       the handshake was refused
+    └── ConnectionIsClosed       something was sent on a closed socket
+    AssertionError
+    ├── UnexpectedFrame          something is there that should not be
+    ├── UndeclaredMessage        a frame is none of the messages its consumer declares
+    ├── IncompleteMessages       the stop action of a collection never came
+    └── AuthenticationFailed     the status is not the one that was asserted
+    RuntimeError
+    ├── WrongEventLoop           a communicator was used from a second event loop
+    └── NotConnected             something was sent before the handshake
+
+Each takes its whole sentence as its only argument and keeps data as attributes, so that
+each can be pickled: a parallel test runner sends them between processes.
+"""
+
+from typing import Any
+
+from chanx_testing.core.idle import Verdict
+
+
+class NothingCame(TimeoutError):
+    """A frame was waited for and did not come.
+
+    Attributes:
+        verdict: Why the wait ended: a proof that nothing can come, or the deadline with
+            what the application was doing; None when the application had ended.
+    """
+
+    verdict: Verdict | None = None
+
+
+class ApplicationHangs(TimeoutError):
+    """The application went on after it was told that the client is gone."""
+
+
+class ConnectionRejected(ConnectionError):
+    """The application refused the handshake.
+
+    Attributes:
+        code: The close code, or the HTTP status of a denial response.
+        reason: The close reason, empty where none was given.
+    """
+
+    code: int = 1000
+    reason: str = ""
+
+
+class ConnectionIsClosed(ConnectionError):
+    """Something was sent on a socket that is closed.
+
+    Attributes:
+        code: The close code.
+        reason: The close reason, empty where none was given.
+    """
+
+    code: int = 1000
+    reason: str = ""
+
+
+class UnexpectedFrame(AssertionError):
+    """Frames are there although nothing was to come.
+
+    Attributes:
+        frames: The ASGI messages that were found; they are still to be received.
+    """
+
+    frames: tuple[dict[str, Any], ...] = ()
+
+
+class UndeclaredMessage(AssertionError):
+    """A frame is none of the messages that its consumer declares."""
+
+
+class IncompleteMessages(AssertionError):
+    """The stop action of a collection did not come.
+
+    Attributes:
+        messages: What was collected until then, as decoded JSON.
+    """
+
+    messages: tuple[Any, ...] = ()
+
+
+class AuthenticationFailed(AssertionError):
+    """The authentication status is not the asserted one."""
+
+
+class WrongEventLoop(RuntimeError):
+    """A communicator was used from another event loop than its application runs on."""
+
+
+class NotConnected(RuntimeError):
+    """A frame was sent before the handshake."""
+
+
+class LeftoverTaskWarning(ResourceWarning):
+    """Tasks of an application go on after its connection ended."""
