@@ -267,7 +267,7 @@ def _is_header(pair: Any) -> bool:
 def _check_saved(user: Any) -> None:
     if getattr(user, "pk", None) is None:
         raise ValueError(
-            f"Only a saved user can log in; {user!r} has no primary key. "
+            f"Only a saved user can log in; {str(user)!r} has no primary key. "
             "make_user() makes one."
         )
 
