@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 
 from chanx_testing.channels._routes import find_route, list_routes
-from chanx_testing.channels._unwrap import unwrap
+from chanx_testing.channels._unwrap import has_member, stored, unwrap
 
 Headers = list[tuple[bytes, bytes]]
 """Headers as an ASGI scope has them."""
@@ -162,8 +162,8 @@ def _validators(application: Any, path: str | None) -> Iterator[Any]:
         layers = [] if route is None else list(route.middleware)
     seen: set[int] = set()
     for layer in layers:
-        is_validator = hasattr(layer, "valid_origin") and hasattr(
-            layer, "allowed_origins"
+        is_validator = has_member(layer, "valid_origin") and "allowed_origins" in (
+            stored(layer)
         )
         if is_validator and id(layer) not in seen:
             seen.add(id(layer))

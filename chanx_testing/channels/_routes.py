@@ -15,6 +15,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import FunctionType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -95,8 +96,8 @@ class Route:
 
     def __str__(self) -> str:
         target = self.consumer or self.application
-        name = getattr(target, "__name__", None) or type(target).__name__
-        return f"{self.pattern or '(every path)'} -> {name}"
+        named = target if isinstance(target, type | FunctionType) else type(target)
+        return f"{self.pattern or '(every path)'} -> {named.__name__}"
 
 
 def find_route(application: Any, path: str, *, root_path: str = "") -> Route | None:
@@ -204,7 +205,9 @@ def _find(application: Any, place: _Place) -> Iterator[Route]:
         case "protocols":
             yield from _find(_websocket_of(found.core), place)
         case "http_only":
-            raise NoWebsocketError(("http",))
+            # Behind a route, it is the rest of the site: not a WebSocket route.
+            if not place.routed:
+                raise NoWebsocketError(("http",))
         case "django_routes":
             yield from _find_django(found.core, place)
         case "asgi_routes":

@@ -28,6 +28,10 @@ _USUAL_NAMES: Final = (
     "__wrapped__",
 )
 _MISSING: Final = object()
+# An application may hold on to half the program. A router further away than this counts
+# as one that cannot be seen.
+_MOST_OBJECTS: Final = 2000
+_MOST_LAYERS: Final = 64
 
 
 class Unwrapped(NamedTuple):
@@ -91,18 +95,26 @@ def kind_of(application: object) -> Kind | None:
     attributes = stored(application)
     if isinstance(attributes.get("application_mapping"), Mapping):
         return "protocols"
-    routes = attributes.get("routes")
-    if isinstance(routes, list | tuple):
-        if all(hasattr(route, "pattern") for route in routes):
-            return "django_routes"
-        if all(hasattr(route, "matches") for route in routes):
-            return "asgi_routes"
-    if any(
-        base.__module__ == "django.core.handlers.asgi"
-        for base in type(application).__mro__
-    ):
-        return "http_only"
-    return None
+    if (kind := _kind_of_routes(application, attributes.get("routes"))) is not None:
+        return kind
+    bases = type(application).__mro__
+    is_django = any(base.__module__ == "django.core.handlers.asgi" for base in bases)
+    return "http_only" if is_django else None
+
+
+def _kind_of_routes(application: object, routes: object) -> Kind | None:
+    if not isinstance(routes, list | tuple):
+        return None
+    if not routes:
+        return "django_routes" if has_member(application, "_path_routing") else None
+    if all(hasattr(r, "pattern") and hasattr(r, "callback") for r in routes):
+        return "django_routes"
+    return "asgi_routes" if all(hasattr(r, "matches") for r in routes) else None
+
+
+def has_member(owner: object, name: str) -> bool:
+    """Tell whether the class of ``owner`` defines ``name``, without asking for it."""
+    return any(name in vars(base) for base in type(owner).__mro__)
 
 
 def unwrap(application: object, *, with_globals: bool = True) -> Unwrapped | None:
@@ -131,12 +143,17 @@ class _Search:
         # The objects are kept beside the answers: an id is only unique while its
         # owner lives.
         self._known: dict[int, tuple[object, Unwrapped | None]] = {}
+        self._depth = 0
 
     def unwrap(self, application: object, *, with_globals: bool) -> Unwrapped | None:
         if id(application) in self._known:
             return self._known[id(application)][1]
+        if len(self._known) >= _MOST_OBJECTS or self._depth >= _MOST_LAYERS:
+            return None
         self._known[id(application)] = (application, None)  # ends cycles
+        self._depth += 1
         found = self._look(application, with_globals=with_globals)
+        self._depth -= 1
         self._known[id(application)] = (application, found)
         return found
 

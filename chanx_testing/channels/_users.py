@@ -15,6 +15,7 @@ from django.db import models
 from django.utils import timezone
 
 _numbers = itertools.count(1)
+_MOST_ATTEMPTS: Final = 100
 
 
 class UserFieldError(TypeError):
@@ -119,20 +120,23 @@ def _needs_value(model: Any, field: Any) -> bool:
 
 
 def _fills_itself(field: Any) -> bool:
-    has_db_default = getattr(field, "has_db_default", None)
-    return bool(
-        field.has_default() or (has_db_default is not None and has_db_default())
-    )
+    return bool(field.has_default() or field.db_default is not models.NOT_PROVIDED)
 
 
 def _value_for(model: Any, field: Any, number: int) -> Any:
     if field.choices:
-        return field.flatchoices[0][0]
-    value = _new_value(model, field, number)
-    if field.unique:
-        while model._base_manager.filter(**{field.name: value}).exists():
-            value = _new_value(model, field, next(_numbers))
-    return value
+        choices = [value for value, _ in field.flatchoices]
+        return next((value for value in choices if value not in ("", None)), choices[0])
+    for _ in range(_MOST_ATTEMPTS):
+        value = _new_value(model, field, number)
+        taken = model._base_manager.filter(**{field.name: value})
+        if not field.unique or not taken.exists():
+            return value
+        number = next(_numbers)
+    raise ImproperlyConfigured(
+        f"make_user() found no free value for {model._meta.label}.{field.name} in "
+        f"{_MOST_ATTEMPTS} attempts. Pass one: make_user({field.name}=...)."
+    )
 
 
 def _new_value(model: Any, field: Any, number: int) -> Any:

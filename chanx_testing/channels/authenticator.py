@@ -46,6 +46,11 @@ _CLASS_LISTS: Final = (
 )
 
 
+# Of the class of the same name in the chanx package. Passed over in silence, they would
+# let connections in that were kept out there.
+_UNSUPPORTED: Final = ("auth_method", "auth_view_class", "override_http_methods")
+
+
 class DjangoAuthenticator(BaseAuthenticator):
     """Runs the authentication, permission and throttle classes of an API view.
 
@@ -134,9 +139,17 @@ class DjangoAuthenticator(BaseAuthenticator):
         """Refuse a class where a list of classes belongs.
 
         Raises:
-            TypeError: As ``permission_classes = IsAuthenticated`` does.
+            TypeError: As ``permission_classes = IsAuthenticated`` does, and attributes
+                that mean something to ``chanx`` and nothing here.
         """
         super().__init_subclass__(**kwargs)
+        for name in _UNSUPPORTED:
+            if hasattr(cls, name):
+                raise TypeError(
+                    f"{cls.__qualname__}.{name} has no effect: a handshake is a GET, "
+                    "decided on by the classes of the authenticator itself. Say what "
+                    "you need with permission_classes."
+                )
         for name in _CLASS_LISTS:
             value = getattr(cls, name)
             if value is not None and not isinstance(value, list | tuple):

@@ -102,18 +102,18 @@ async def decide(
 
 
 class Anybody(DjangoAuthenticator):
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
 
 
 class SessionOnly(DjangoAuthenticator):
-    authentication_classes: ClassVar[Any] = [SessionAuthentication]
-    permission_classes: ClassVar[Any] = [IsAuthenticated]
+    authentication_classes = [SessionAuthentication]
+    permission_classes = [IsAuthenticated]
 
 
 class TokenOnly(DjangoAuthenticator):
-    authentication_classes: ClassVar[Any] = [TokenAuthentication]
-    permission_classes: ClassVar[Any] = [IsAuthenticated]
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [IsAuthenticated]
 
 
 class IsOwner(BasePermission):
@@ -127,7 +127,7 @@ class IsOwner(BasePermission):
 
 
 class RoomAuthenticator(TokenOnly):
-    permission_classes: ClassVar[Any] = [IsAuthenticated, IsOwner]
+    permission_classes = [IsAuthenticated, IsOwner]
     queryset = Room.objects.all()
     lookup_field = "name"
 
@@ -184,7 +184,7 @@ class RefusalTests(TestCase):
 
     async def test_missing_permission_is_403_and_the_user_is_known(self) -> None:
         class AdminOnly(TokenOnly):
-            permission_classes: ClassVar[Any] = [IsAdminUser]
+            permission_classes = [IsAdminUser]
 
         user = await amake_user()
         scope = websocket_scope(await alog_in(TokenLogin(), user))
@@ -210,7 +210,7 @@ class RefusalTests(TestCase):
             rate = "1/day"
 
         class Throttled(Anybody):
-            throttle_classes: ClassVar[Any] = [OncePerDay]
+            throttle_classes = [OncePerDay]
 
         cache.clear()
         self.addCleanup(cache.clear)
@@ -231,7 +231,7 @@ class RefusalTests(TestCase):
                 raise Busy
 
         class Kind(Anybody):
-            permission_classes: ClassVar[Any] = [Closed]
+            permission_classes = [Closed]
 
         outcome = await decide(Kind, websocket_scope())
         self.assertEqual(
@@ -248,7 +248,7 @@ class RefusalTests(TestCase):
                 return bool(request.get_host())
 
         class Kind(Anybody):
-            permission_classes: ClassVar[Any] = [AsksForHost]
+            permission_classes = [AsksForHost]
 
         scope = websocket_scope(headers=[(b"host", b"evil.example")])
         with self.assertLogs("django.security.DisallowedHost", "ERROR") as logs:
@@ -265,7 +265,7 @@ class BugTests(TestCase):
     """A bug of the application is never taken for a refusal."""
 
     class Kind(Anybody):
-        permission_classes: ClassVar[Any] = [Broken]
+        permission_classes = [Broken]
 
     async def test_exception_of_a_permission_comes_out(self) -> None:
         outcome = Outcome(self.Kind)
@@ -290,7 +290,7 @@ class BugTests(TestCase):
         with self.assertRaises(TypeError) as caught:
 
             class Wrong(DjangoAuthenticator):
-                permission_classes: ClassVar[Any] = IsAuthenticated
+                permission_classes = IsAuthenticated
 
         self.assertEqual(
             str(caught.exception),
@@ -298,6 +298,15 @@ class BugTests(TestCase):
             ".permission_classes is IsAuthenticated, expected a list or a tuple of "
             "classes: permission_classes = [IsAuthenticated].",
         )
+
+    def test_attribute_of_chanx_that_has_no_effect_is_refused(self) -> None:
+        with self.assertRaisesMessage(
+            TypeError,
+            "Kind.auth_method has no effect: a handshake is a GET, decided on by the "
+            "classes of the authenticator itself. Say what you need with "
+            "permission_classes.",
+        ):
+            type("Kind", (DjangoAuthenticator,), {"auth_method": "post"})
 
 
 class AcceptanceTests(TestCase):
@@ -319,7 +328,7 @@ class AcceptanceTests(TestCase):
 
     async def test_basic_authentication_works(self) -> None:
         class Basic(TokenOnly):
-            authentication_classes: ClassVar[Any] = [BasicAuthentication]
+            authentication_classes = [BasicAuthentication]
 
         user = await amake_user(username="ada", password="pw")
         header = (b"authorization", b"Basic YWRhOnB3")
@@ -328,7 +337,7 @@ class AcceptanceTests(TestCase):
 
     async def test_jwt_works(self) -> None:
         class JWT(TokenOnly):
-            authentication_classes: ClassVar[Any] = [JWTAuthentication]
+            authentication_classes = [JWTAuthentication]
 
         user = await amake_user()
         scope = websocket_scope(await alog_in(JWTLogin(), user))
@@ -341,7 +350,7 @@ class AcceptanceTests(TestCase):
                 return None if token is None else self.authenticate_credentials(token)
 
         class Query(TokenOnly):
-            authentication_classes: ClassVar[Any] = [QueryTokenAuthentication]
+            authentication_classes = [QueryTokenAuthentication]
 
         user = await amake_user()
         token = await Token.objects.acreate(user=user)
@@ -358,7 +367,7 @@ class AcceptanceTests(TestCase):
                 return None
 
         class Subprotocol(TokenOnly):
-            authentication_classes: ClassVar[Any] = [SubprotocolAuthentication]
+            authentication_classes = [SubprotocolAuthentication]
 
         user = await amake_user()
         scope = websocket_scope(await alog_in(JWTLogin("subprotocol"), user))
@@ -383,8 +392,8 @@ class AcceptanceTests(TestCase):
                 return True
 
         class Kind(Anybody):
-            permission_classes: ClassVar[Any] = [Looks]
-            required_scopes: ClassVar[Any] = ["chat"]
+            permission_classes = [Looks]
+            required_scopes = ["chat"]
 
         scope = websocket_scope(
             Credentials([(b"cookie", b"c=3")]),
@@ -415,7 +424,7 @@ class AcceptanceTests(TestCase):
                 return not hasattr(view, "required_scopes")
 
         class Kind(Anybody):
-            permission_classes: ClassVar[Any] = [Looks]
+            permission_classes = [Looks]
 
         self.assertIs((await decide(Kind, websocket_scope())).accepted, True)
 
@@ -435,7 +444,7 @@ class AcceptanceTests(TestCase):
 
     async def test_combined_permissions_work(self) -> None:
         class Kind(TokenOnly):
-            permission_classes: ClassVar[Any] = [IsAdminUser | IsAuthenticated]
+            permission_classes = [IsAdminUser | IsAuthenticated]
 
         user = await amake_user()
         scope = websocket_scope(await alog_in(TokenLogin(), user))
@@ -443,10 +452,10 @@ class AcceptanceTests(TestCase):
 
     async def test_scoped_throttle_reads_its_scope_from_the_authenticator(self) -> None:
         class OncePerDay(ScopedRateThrottle):
-            THROTTLE_RATES: ClassVar[Any] = {"chat": "1/day"}
+            THROTTLE_RATES = {"chat": "1/day"}
 
         class Kind(Anybody):
-            throttle_classes: ClassVar[Any] = [OncePerDay]
+            throttle_classes = [OncePerDay]
             throttle_scope = "chat"
 
         cache.clear()
@@ -487,7 +496,7 @@ class SessionTests(TestCase):
         self.assertIs(outcome.accepted, False)
 
     async def test_lazy_user_of_a_middleware_is_unwrapped(self) -> None:
-        class Lazy(LazyObject):
+        class Lazy(LazyObject):  # type: ignore[type-arg]
             def _setup(self) -> None:
                 self._wrapped = user
 
@@ -506,7 +515,7 @@ class SessionTests(TestCase):
                 return "_auth_user_id" in request.session
 
         class Kind(SessionOnly):
-            permission_classes: ClassVar[Any] = [Visited]
+            permission_classes = [Visited]
 
         user = await amake_user()
         scope = websocket_scope(await alog_in(SessionLogin(), user))
@@ -546,7 +555,7 @@ class ObjectTests(TestCase):
 
     async def test_override_without_a_queryset_is_a_mistake(self) -> None:
         class Kind(TokenOnly):
-            permission_classes: ClassVar[Any] = [DjangoModelPermissions]
+            permission_classes = [DjangoModelPermissions]
 
         with self.assertRaisesMessage(
             ImproperlyConfigured,
@@ -699,7 +708,7 @@ class SettingsTests(TestCase):
         ):
 
             class Kind(DjangoAuthenticator):
-                permission_classes: ClassVar[Any] = []
+                permission_classes = []
 
             self.assertIs((await decide(Kind, websocket_scope())).accepted, True)
 

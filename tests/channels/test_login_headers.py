@@ -193,6 +193,20 @@ def test_validator_with_rules_of_its_own_has_the_last_word() -> None:
     assert origin_for(application) == "http://b.example"
 
 
+def test_middleware_is_not_asked_whether_it_is_a_validator() -> None:
+    class Explosive:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    application = Explosive(OriginValidator(Chat.as_asgi(), ["a.example"]))
+    assert origin_for(application) == "http://a.example"
+
+
 def test_only_the_validators_on_the_way_to_a_path_are_asked() -> None:
     application = URLRouter(
         [

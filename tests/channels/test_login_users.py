@@ -3,6 +3,7 @@
 import datetime
 import pickle
 from typing import Any
+from unittest.mock import patch
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.models import Group
@@ -140,6 +141,18 @@ class TeamUserTests(TestCase):
         team: Any = Team.objects.create(name="blue")
         self.assertEqual(make_user(team=team).team, team)
         self.assertEqual(make_user(team_id=team.pk).team, team)
+
+    def test_no_free_value_is_an_error_and_not_a_loop(self) -> None:
+        team = Team.objects.create(name="blue")
+        with (
+            patch("chanx_testing.channels._users._MOST_ATTEMPTS", 0),
+            self.assertRaisesMessage(
+                ImproperlyConfigured,
+                "make_user() found no free value for people.TeamUser.code in 0 "
+                "attempts. Pass one: make_user(code=...).",
+            ),
+        ):
+            make_user(team=team)
 
     def test_short_unique_text_keeps_its_number(self) -> None:
         team = Team.objects.create(name="blue")

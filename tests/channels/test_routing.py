@@ -362,6 +362,26 @@ def test_middleware_that_holds_itself_ends() -> None:
     assert find_route(middleware, "/ws/") is None
 
 
+def test_router_under_a_thousand_layers_is_not_seen() -> None:
+    application: Any = chat_router()
+    for _ in range(1000):
+        application = function_middleware(application)
+    assert find_route(application, "/ws/chat/") is None
+
+
+def test_application_that_holds_half_the_program_is_opaque() -> None:
+    holder: Any = ClassMiddleware(opaque)
+    vars(holder).update({f"hook_{n}": function_middleware(opaque) for n in range(3000)})
+    holder.last = chat_router()
+    assert find_route(holder, "/ws/chat/") is None
+
+
+def test_middleware_with_an_empty_list_of_routes_is_no_router() -> None:
+    middleware: Any = ClassMiddleware(chat_router())
+    middleware.routes = []
+    assert consumer_for(middleware, "/ws/chat/") is Chat
+
+
 def test_opaque_application_has_no_route_and_no_consumer() -> None:
     assert find_route(opaque, "/ws/") is None
     assert consumer_for(opaque, "/ws/") is None
@@ -388,6 +408,19 @@ def test_consumer_that_is_no_websocket_consumer_is_found_too() -> None:
         async def websocket_connect(self, message: Any) -> None: ...
 
     assert consumer_for(Plain.as_asgi(), "/") is Plain
+
+
+def test_route_is_shown_without_running_code_of_the_application() -> None:
+    class Explosive:
+        @property
+        def __name__(self) -> str:
+            raise RuntimeError("a property was read")
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    endpoint: Any = Explosive()
+    route = find_route(URLRouter([path("ws/", endpoint)]), "/ws/")
+    assert str(route) == "/ws/ -> Explosive"
 
 
 def test_routes_are_listed_through_all_layers() -> None:
@@ -454,6 +487,18 @@ def test_fastapi_routes_of_included_routers_are_found() -> None:
     assert route.application is endpoint
     assert route.consumer is None
     assert route.pattern == "/v1/api/ws/{room}"
+
+
+def test_rest_of_the_site_is_no_route() -> None:
+    application = Starlette(
+        routes=[
+            WebSocketRoute("/chat", Chat.as_asgi()),
+            Mount("/", get_asgi_application()),
+        ]
+    )
+    with pytest.raises(NoRouteError) as caught:
+        find_route(application, "/chta")
+    assert caught.value.nearest == "/chat"
 
 
 def test_channels_behind_fastapi_is_followed() -> None:
