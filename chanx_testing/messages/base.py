@@ -13,8 +13,8 @@ __all__ = ["BaseMessage", "actions_of"]
 class BaseMessage(BaseModel):
     """A message to or from a client, or an event between consumers.
 
-    Each concrete subclass names its action in a ``Literal`` of text (or of enum members
-    whose values are text); more than one value is allowed. A subclass of a concrete
+    Each concrete subclass names its action in a ``Literal`` of text (or of members of a
+    ``StrEnum``); more than one value is allowed. A subclass of a concrete
     message inherits its action. What only serves as a base for messages needs none: a
     class with ``abc.ABC`` among its bases, or a generic one with open parameters.
 
@@ -48,7 +48,10 @@ def actions_of(message_type: type[BaseMessage]) -> tuple[str, ...]:
     values = _literal_values(message_type)
     if values is None:
         return ()
-    return tuple(str(_plain(value)) for value in values)
+    # A member of `class Kind(str, Enum)` is text, but not what str() makes of it.
+    return tuple(
+        value.value if isinstance(value, enum.Enum) else value for value in values
+    )
 
 
 def _literal_values(message_type: type[BaseMessage]) -> tuple[Any, ...] | None:
@@ -58,10 +61,6 @@ def _literal_values(message_type: type[BaseMessage]) -> tuple[Any, ...] | None:
     if get_origin(annotation) is not Literal:
         return None
     return get_args(annotation)
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _is_abstract(message_type: type[BaseMessage]) -> bool:
@@ -96,7 +95,10 @@ def _check_action(message_type: type[BaseMessage]) -> None:
             f"{remedy}, or add abc.ABC to the bases of what is no message itself."
         )
     for value in values:
-        if not isinstance(_plain(value), str):
+        if not isinstance(value, str):
+            remedy = (
+                "make the enum a StrEnum" if isinstance(value, enum.Enum) else remedy
+            )
             raise TypeError(
                 f"{message_type.__module__}.{message_type.__qualname__} has the action "
                 f"{value!r}, which is not text: {remedy}."
