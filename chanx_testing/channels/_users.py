@@ -105,15 +105,18 @@ def _with_defaults(model: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _needs_value(model: Any, field: Any) -> bool:
-    if isinstance(field, models.AutoField) or getattr(field, "auto_now", False):
+    # Keys that count by themselves, and the link to a parent model.
+    if isinstance(field, models.AutoField) or field.auto_created:
         return False
-    if getattr(field, "auto_now_add", False) or getattr(field, "generated", False):
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return False
-    if field.name == getattr(model, "USERNAME_FIELD", None):
-        return not _fills_itself(field)
-    if field.name in getattr(model, "REQUIRED_FIELDS", ()):
-        return not _fills_itself(field)
-    if field.null or _fills_itself(field):
+    if getattr(field, "generated", False):
+        return False
+    if _fills_itself(field):
+        return False
+    if field.name in (model.USERNAME_FIELD, *model.REQUIRED_FIELDS):
+        return True
+    if field.null:
         return False
     # An empty text is a value, but only one user can have it where it is unique.
     return bool(field.unique or not field.blank)

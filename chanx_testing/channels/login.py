@@ -9,7 +9,7 @@ that the handshake carries. What a project needs beyond those here is a function
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -76,7 +76,7 @@ class Credentials:
         return f"<Credentials: headers {names}, {count} subprotocols>"
 
 
-LoginResult: TypeAlias = Credentials | Iterable[tuple[bytes, bytes]]
+LoginResult: TypeAlias = Credentials | Sequence[tuple[bytes, bytes]]
 Login: TypeAlias = Callable[[Any], LoginResult | Awaitable[LoginResult]]
 """Is called with a saved user; returns credentials, or headers alone. May be async."""
 

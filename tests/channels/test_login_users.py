@@ -127,6 +127,13 @@ class CardUserTests(TestCase):
         self.assertEqual((make_user(pk=5).card, make_user(card=6).pk), (5, 6))
 
 
+@override_settings(AUTH_USER_MODEL="people.StaffUser")
+class StaffUserTests(TestCase):
+    def test_link_to_the_parent_model_makes_itself(self) -> None:
+        user = make_user()
+        self.assertEqual(user.carduser_ptr.pk, user.pk)
+
+
 @override_settings(AUTH_USER_MODEL="people.TeamUser")
 class TeamUserTests(TestCase):
     def test_required_foreign_key_is_asked_for(self) -> None:

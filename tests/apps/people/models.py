@@ -43,6 +43,12 @@ class CardUser(AbstractBaseUser):
     objects: ClassVar[Any] = BaseUserManager()
 
 
+class StaffUser(CardUser):
+    """Has a table beside that of its parent."""
+
+    badge: Any = models.UUIDField(unique=True)
+
+
 class TeamUser(AbstractBaseUser):
     """Cannot be without a team."""
 
