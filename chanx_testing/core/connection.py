@@ -135,7 +135,9 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
                 await self.channel_layer.group_discard(group, self.channel_name)
             except Exception:
                 # What ended the connection is what must be seen.
-                logger.exception("Failed to leave a group", extra=self._extra())
+                logger.exception(
+                    "Failed to leave a group", extra=self._extra(None, None)
+                )
 
     async def accept(self, subprotocol: Any = None, headers: Any = None) -> None:
         """Accept the connection."""

@@ -104,17 +104,24 @@ class SendingMixin(Framework):
             extra=self._extra(direction, action),
         )
 
-    def _extra(
-        self, direction: str | None = None, action: str | None = None
-    ) -> dict[str, Any]:
-        extra: dict[str, Any] = {
+    def _log_failure(
+        self, error: Exception, what: str, message: BaseMessage | None
+    ) -> None:
+        action = None if message is None else message.action
+        logger.error(
+            "Failed to handle %s",
+            what,
+            exc_info=error,
+            extra=self._extra("in", action),
+        )
+
+    def _extra(self, direction: str | None, action: str | None) -> dict[str, Any]:
+        return {
             "websocket_consumer": type(self).__qualname__,
             "websocket_path": self.scope.get("path"),
+            "websocket_direction": direction,
+            "websocket_action": action,
         }
-        if direction is not None:
-            extra["websocket_direction"] = direction
-            extra["websocket_action"] = action
-        return extra
 
     def _wire(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from chanx_testing.core import frames, observe
 from chanx_testing.core.connection import ConnectionMixin
 from chanx_testing.core.handlers import Route, Tables, collect
-from chanx_testing.core.sending import logger
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.casing import from_wire
 from chanx_testing.messages.outgoing import (
@@ -101,7 +100,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
             message: The message that was handled; None when it was not yet read.
         """
         what = "a frame" if message is None else f"the message {message.action!r}"
-        logger.error("Failed to handle %s", what, exc_info=error, extra=self._extra())
+        self._log_failure(error, what, message)
         if not self._closed:
             detail = f"Failed to handle {what}"
             await self.send_message(ErrorMessage(payload={"detail": detail}))
@@ -120,7 +119,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
             if event is None
             else f"the event {event.action!r}"
         )
-        logger.error("Failed to handle %s", what, exc_info=error, extra=self._extra())
+        self._log_failure(error, what, event)
 
     # Messages of the client
 

@@ -177,6 +177,19 @@ class TestBadFrames:
             answer = only(await client.ask({"action": "ping"}))
         assert answer["payload"][0]["msg"] == "Unknown action; known: none"
 
+    async def test_a_consumer_may_take_binary_frames_itself(self):
+        class Files(Consumer):
+            async def receive(self, text_data=None, bytes_data=None):
+                if bytes_data is None:
+                    await super().receive(text_data)
+                else:
+                    await self.send_message(Count(payload=len(bytes_data)))
+
+        async with Client(Files) as client:
+            await client.send(b"123")
+            assert (await client.frame())["payload"] == 3
+            assert await client.ask({"action": "ping"})
+
     async def test_the_answer_is_a_hook(self):
         class Terse(Consumer):
             async def handle_validation_error(self, error):
@@ -230,7 +243,7 @@ class TestHandlersThatRaise:
         record = only(caplog.records)
         assert (record.name, record.levelname) == ("chanx_testing.websocket", "ERROR")
         assert record.exc_info[0] is LookupError
-        assert record.websocket_path == "/ws/"
+        assert (record.websocket_path, record.websocket_action) == ("/ws/", "crash")
         assert "secret" not in record.getMessage()
 
     async def test_the_connection_goes_on(self):

@@ -59,6 +59,11 @@ class Translated(Consumer):
     discriminator_field = "message_type"
 
 
+def addressed(action, payload):
+    """The JSON text of a frame that either consumer takes for a message."""
+    return f'{{"action": "{action}", "message_type": "{action}", "payload": {payload}}}'
+
+
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 numbers = st.one_of(
     st.integers(),
@@ -95,22 +100,14 @@ texts = st.builds(
 )
 torn = st.builds(lambda text, at: text[: at % (len(text) + 1)], texts, st.integers(0))
 nested = st.builds(
-    lambda depth, opening: (
-        '{"action": "echo", "message_type": "echo", "payload": '
-        + opening * depth
-        + "1"
-        + {"[": "]", '{"a": ': "}"}[opening] * depth
-        + "}"
+    lambda depth, opening: addressed(
+        "echo", opening * depth + "1" + ("]" if opening == "[" else "}") * depth
     ),
     st.sampled_from([1, 100, 126, 127, 128, 250, 999, 5_000, 50_000]),
     st.sampled_from(["[", '{"a": ']),
 )
 digits = st.builds(
-    lambda size, form: (
-        '{"action": "echo", "message_type": "echo", "payload": '
-        + form.format("7" * size)
-        + "}"
-    ),
+    lambda size, form: addressed("echo", form.format("7" * size)),
     st.sampled_from([20, 400, 4_300, 4_301, 50_000]),
     st.sampled_from(["{}", "-{}", "0.{}", "1e{}", "-{}.5"]),
 )
@@ -138,7 +135,10 @@ def test_a_thousand_random_frames_are_answered_one_by_one(consumer, caplog):
             database=None,
             suppress_health_check=list(HealthCheck),
         )
-        @example('{"action": "echo", "payload": "\\ud800"}')
+        @example(addressed("echo", '"\\ud800"'))
+        @example(addressed("echo", '"\ud800"'))
+        @example(addressed("tree", '{"name": "", "weight": 1e999}'))
+        @example(addressed("tree", '{"name": "", "weight": NaN}'))
         @example("[" * 20_000)
         @given(frames)
         def answered(frame):
