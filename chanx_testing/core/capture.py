@@ -15,6 +15,7 @@ METHODS: Final[tuple[BroadcastMethod, ...]] = (
     "send_event",
     "broadcast_message",
 )
+DEFAULT_METHODS: Final[tuple[BroadcastMethod, ...]] = ("broadcast_event",)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def capture_broadcast_events(
     consumer: type,
     suppress: bool = True,
     *,
-    methods: Collection[BroadcastMethod] = ("broadcast_event",),
+    methods: Collection[BroadcastMethod] = DEFAULT_METHODS,
 ) -> Iterator[list[CapturedBroadcastEvent]]:
     """Record what ``consumer`` and its subclasses broadcast while the block runs.
 

@@ -1,7 +1,8 @@
 """An application under test: its task, what it raised, what it left behind."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from contextvars import Context
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 from chanx_testing.core import observe
 from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
 from chanx_testing.core.observe import Broadcast
+
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
 
 
 @dataclass
@@ -29,30 +33,67 @@ class HandlerFailure:
     seen: bool = False
 
 
+class Watch:
+    """The watcher of one application, see :class:`chanx_testing.core.observe.Watcher`.
+
+    Contexts that name it outlive the application, in whatever holds a task or a timer;
+    so it does not hold the application.
+    """
+
+    def __init__(self, application: "ApplicationUnderTest") -> None:
+        self._application = weakref.ref(application)
+
+    def handler_failed(self, error: Exception, doing: str) -> None:
+        """Note that a handler raised ``error``."""
+        if (application := self._application()) is not None:
+            application.failures.append(HandlerFailure(error, doing))
+            application.note(f"{type(error).__name__} while {doing}: {error}")
+
+    def broadcast_sent(self, broadcast: Broadcast) -> None:
+        """Note a broadcast of the application."""
+        if (application := self._application()) is not None:
+            to = broadcast.channel_name or broadcast.groups
+            application.note(
+                f"{broadcast.consumer.__name__}.{broadcast.method}"
+                f"({type(broadcast.message).__name__}) to {to!r} "
+                f"[broadcast {broadcast.id}]"
+            )
+
+    def broadcast_received(self, broadcast_id: int) -> None:
+        """Note that a broadcast reached this connection."""
+        if (application := self._application()) is not None:
+            application.note(f"[broadcast {broadcast_id}] arrived")
+
+
 class ApplicationUnderTest:
     """Runs one ASGI application and keeps what it raises until the test has seen it.
 
-    It is the watcher (see :mod:`chanx_testing.core.observe`) of everything that the
-    application starts.
+    It holds nothing of the connection that it belongs to: a connection that the test
+    drops must be gone at once, and take the application with it.
 
     Args:
-        coroutine: Makes the coroutine of the application; called once, when it starts.
-        guard: Makes a context that is open for the whole life of the application.
+        application: The ASGI application, called once, at once.
+        scope: Its scope.
+        receive: What it reads from.
+        send: What it writes to.
+        guard: A context that is open for the whole life of the application.
         on_end: Called when the application has ended.
         note: Called with a sentence on each event beside the wire.
     """
 
     def __init__(
         self,
-        coroutine: Callable[[], Coroutine[Any, Any, Any]],
-        guard: Callable[[], AbstractContextManager[Any]],
+        application: Callable[..., Coroutine[Any, Any, Any]],
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+        *,
+        guard: AbstractContextManager[Any],
         on_end: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
-        self._coroutine = coroutine
-        self._guard = guard
         self._on_end = on_end
-        self._note = note
+        self.note = note
         self.crash: BaseException | None = None
         self.crash_seen = False
         self.failures: list[HandlerFailure] = []
@@ -60,16 +101,19 @@ class ApplicationUnderTest:
         # A context of its own, as a server gives to each connection: what the test set
         # in its context variables must not reach the application.
         context = Context()
-        context.run(observe.watcher.set, self)
+        self._watch = Watch(self)
+        context.run(observe.watcher.set, self._watch)
         self.task: asyncio.Task[Any] = self.loop.create_task(
-            self._run(), context=context
+            self._run(application(scope, receive, send), guard), context=context
         )
         self.task.add_done_callback(self._ended)
 
-    async def _run(self) -> Any:
+    async def _run(
+        self, coroutine: Coroutine[Any, Any, Any], guard: AbstractContextManager[Any]
+    ) -> Any:
         try:
-            with self._guard():
-                return await self._coroutine()
+            with guard:
+                return await coroutine
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -80,33 +124,12 @@ class ApplicationUnderTest:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self.crash is not None:
-            self._note(f"application raised {type(self.crash).__name__}: {self.crash}")
+            self.note(f"application raised {type(self.crash).__name__}: {self.crash}")
         elif task.cancelled():
-            self._note("application was cancelled")
+            self.note("application was cancelled")
         else:
-            self._note("application ended")
+            self.note("application ended")
         self._on_end()
-
-    # The watcher's side.
-
-    def handler_failed(self, error: Exception, doing: str) -> None:
-        """Note that a handler raised ``error``; see :class:`observe.Watcher`."""
-        self.failures.append(HandlerFailure(error, doing))
-        self._note(f"{type(error).__name__} while {doing}: {error}")
-
-    def broadcast_sent(self, broadcast: Broadcast) -> None:
-        """Note a broadcast of this application."""
-        to = broadcast.channel_name or broadcast.groups
-        self._note(
-            f"{broadcast.consumer.__name__}.{broadcast.method}"
-            f"({type(broadcast.message).__name__}) to {to!r} [broadcast {broadcast.id}]"
-        )
-
-    def broadcast_received(self, broadcast_id: int) -> None:
-        """Note that a broadcast reached this connection."""
-        self._note(f"[broadcast {broadcast_id}] arrived")
-
-    # The test's side.
 
     @property
     def ended(self) -> bool:
@@ -147,7 +170,7 @@ class ApplicationUnderTest:
                     f"expects errors (communicator.expect_errors())."
                 )
                 errors.append(failure.error)
-        for name, error in failed_tasks(self.loop, observe.watcher, self):
+        for name, error in failed_tasks(self.loop, observe.watcher, self._watch):
             error.add_note(
                 f"Raised in {name}, a task that the application left behind."
             )
@@ -158,7 +181,7 @@ class ApplicationUnderTest:
         """Return the tasks that the application started and that go on without it."""
         return [
             task
-            for task in tasks_created_by(self.loop, observe.watcher, self)
+            for task in tasks_created_by(self.loop, observe.watcher, self._watch)
             if task is not self.task and not task.done()
         ]
 

@@ -6,12 +6,14 @@ What a server and an application may say to each other is in the ASGI specificat
 
 import asyncio
 import contextlib
+import functools
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 from urllib.parse import unquote, urlparse
 
 from asgiref.compatibility import guarantee_single_callable
@@ -30,14 +32,20 @@ from chanx_testing.core.transcript import (
     show_path,
 )
 
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
 Application = Callable[..., Any]
 Headers = Iterable[tuple[bytes, bytes]]
 _E = TypeVar("_E", bound=BaseException)
+_P = ParamSpec("_P")
 
 SETTLE_SECONDS: Final = 0.1
 """How long a step may take to rest where an outside descriptor forbids proof."""
 
-_started: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+_kept: ContextVar["list[Connection] | None"] = ContextVar(
+    "chanx_testing_kept", default=None
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +87,33 @@ class Link:
     """The application was told of the end."""
 
 
-def started_connections() -> list["Connection"]:
-    """Return the connections whose applications run on this loop, in their order."""
-    loop = asyncio.get_running_loop()
-    found = [item for item in tuple(_started) if item.event_loop is loop]
-    return sorted(found, key=lambda item: item.transcript.number)
+@contextmanager
+def connections_kept() -> Iterator[list["Connection"]]:
+    """Hold every connection that starts while the block runs, whoever made it.
+
+    A connection that nobody holds is gone at once, and its application is cancelled
+    instead of told of the end. A test case that ends its connections itself needs them.
+
+    Yields:
+        The connections, in the order in which they started.
+    """
+    connections: list[Connection] = []
+    token = _kept.set(connections)
+    try:
+        yield connections
+    finally:
+        _kept.reset(token)
+
+
+def weakly(method: Callable[_P, None]) -> Callable[_P, None]:
+    """Return a function that calls a bound method for as long as its object lives."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        if (alive := reference()) is not None:
+            alive(*args, **kwargs)
+
+    return call
 
 
 def raise_first(found: list[BaseException]) -> None:
@@ -136,7 +166,7 @@ class Connection:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
         parsed = urlparse(path)
-        self.application = guarantee_single_callable(application)
+        self.application: Application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
         self.scope: dict[str, Any] = {
             "type": "websocket",
             "path": unquote(parsed.path),
@@ -151,7 +181,7 @@ class Connection:
         self.event_loop: asyncio.AbstractEventLoop | None = None
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue: FrameQueue = FrameQueue(
-            self._frame_of, self._wake, self._frame_taken
+            on_put=weakly(self._frame_came), on_get=weakly(self._frame_taken)
         )
         self._link = Link()
         self._running: ApplicationUnderTest | None = None
@@ -197,19 +227,17 @@ class Connection:
             self.event_loop = asyncio.get_running_loop()
             self.transcript.restart()
             self._running = ApplicationUnderTest(
-                coroutine=self._call_application,
-                guard=self.application_guard,
-                on_end=self._wake,
-                note=lambda text: self.transcript.add("·", text),
+                self.application,
+                self.scope,
+                self.input_queue.get,
+                self.output_queue.put,
+                guard=self.application_guard(),
+                on_end=weakly(self._wake),
+                note=functools.partial(self.transcript.add, "·"),
             )
-            _started.add(self)
+            if (connections := _kept.get()) is not None:
+                connections.append(self)
         return self._running
-
-    def _call_application(self) -> Coroutine[Any, Any, Any]:
-        coroutine: Coroutine[Any, Any, Any] = self.application(
-            self.scope, self.input_queue.get, self.output_queue.put
-        )
-        return coroutine
 
     def _on_own_loop(self) -> ApplicationUnderTest:
         """Return the application, started if need be.
@@ -230,9 +258,9 @@ class Connection:
 
     # What the application sends, seen as a server sees it.
 
-    def _frame_of(self, message: AsgiMessage) -> Frame:
+    def _frame_came(self, frame: Frame) -> None:
+        message = frame.message
         self.transcript.add("←", message)
-        frame = Frame(message)
         link, running = self._link, self._running
         if frame.type == "websocket.accept":
             link.accepted = True
@@ -252,7 +280,7 @@ class Connection:
         ):
             failure.answered = True
             frame.failure = failure
-        return frame
+        self._wake()
 
     def _frame_taken(self, frame: Frame) -> None:
         if frame.failure is not None:

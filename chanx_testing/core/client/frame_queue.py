@@ -58,18 +58,13 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
     communicator or straight from here, has received it.
 
     Args:
-        wrap: Makes the frame of a message that comes.
-        on_put: Called after each frame that comes.
+        on_put: Called with each frame that comes.
         on_get: Called with each frame that is taken.
     """
 
     def __init__(
-        self,
-        wrap: Callable[[AsgiMessage], Frame],
-        on_put: Callable[[], None],
-        on_get: Callable[[Frame], None],
+        self, on_put: Callable[[Frame], None], on_get: Callable[[Frame], None]
     ) -> None:
-        self._wrap = wrap
         self._on_put = on_put
         self._on_get = on_get
         super().__init__()
@@ -78,8 +73,9 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         self._queue: deque[Frame] = deque()
 
     def _put(self, item: AsgiMessage) -> None:
-        self._queue.append(self._wrap(item))
-        self._on_put()
+        frame = Frame(item)
+        self._queue.append(frame)
+        self._on_put(frame)
 
     def _get(self) -> AsgiMessage:
         frame = self._queue.popleft()

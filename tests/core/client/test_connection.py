@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import gc
 import pickle
 import time
 
@@ -11,7 +10,7 @@ from asgiref.sync import async_to_sync
 
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
-from chanx_testing.core.client.connection import started_connections
+from chanx_testing.core.client.connection import connections_kept
 from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
@@ -418,10 +417,15 @@ class TestLoops:
         assert async_to_sync(connection.receive_json)() == {"n": 1}
         async_to_sync(connection.disconnect)()
 
-    async def test_lists_what_runs_on_this_loop(self):
-        async with client(apps.silent) as one, client(apps.silent) as two:
-            client(apps.silent)
-            assert started_connections() == [one, two]
+    async def test_a_test_case_can_keep_what_starts_in_it(self):
+        with connections_kept() as kept:
+            await client(apps.silent).connect()
+            async with client(apps.silent) as second:
+                client(apps.silent)
+        first, other = kept
+        assert other is second
+        assert not first.future.done()
+        await first.disconnect()
 
 
 class TestNeglect:
@@ -439,7 +443,6 @@ class TestNeglect:
         connection = client(application)
         await connection.connect()
         del connection
-        gc.collect()
         assert await idle.wait_until_idle()
         assert ends == ["cancelled"]
 

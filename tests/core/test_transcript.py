@@ -1,0 +1,97 @@
+"""What was said, as a failure shows it."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chanx_testing.core.transcript import (
+    HIDDEN,
+    MAX_ENTRIES,
+    Transcript,
+    add_transcript,
+    conceal,
+    shorten,
+    show_message,
+    show_path,
+)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def test_long_values_are_cut_and_say_by_how_much():
+    assert shorten("x" * 310) == "x" * 300 + "… (10 more characters)"
+
+
+SECRETS = """
+    password new_password token accessToken Authorization api_key cookie client_secret
+    sessionid csrfmiddlewaretoken jwt
+"""
+
+
+@pytest.mark.parametrize("key", SECRETS.split())
+def test_secrets_are_hidden_by_their_key(key):
+    assert conceal({"a": [{key: "s3cret", "b": 1}]}) == {"a": [{key: HIDDEN, "b": 1}]}
+
+
+@given(JSON)
+def test_what_is_no_secret_is_left_as_it_is(value):
+    if "secret" not in str(conceal(value)) and HIDDEN not in str(conceal(value)):
+        assert conceal(value) == value
+
+
+def test_a_path_hides_secrets_in_its_query():
+    assert show_path("/ws/", "page=2&token=abc") == f"/ws/?page=2&token={HIDDEN}"
+    assert show_path("/ws/", "") == "/ws/"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ({"type": "websocket.accept", "subprotocol": "v1"}, "subprotocol='v1'"),
+        ({"type": "websocket.accept", "subprotocol": None}, "websocket.accept"),
+        ({"type": "websocket.close", "code": 1000, "reason": ""}, "code=1000"),
+        ({"type": "websocket.send", "text": "hello"}, "'hello'"),
+        ({"type": "websocket.send", "text": '{"a":1}'}, '{"a": 1}'),
+        ({"type": "websocket.send", "bytes": b"ab"}, "2 bytes: b'ab'"),
+        ({"type": "websocket.send"}, "neither text nor bytes"),
+        ({"type": "websocket.send", "text": "[" * 100_000}, "nested too deeply"),
+        ({}, "None"),
+    ],
+)
+def test_messages_are_shown_on_one_line(message, shown):
+    assert shown in show_message(message)
+    assert "\n" not in show_message(message)
+
+
+def test_rendering_names_the_connection_and_the_order():
+    transcript = Transcript("/ws/chat/")
+    transcript.user, transcript.consumer = "alice", "ChatConsumer"
+    transcript.add("→", {"type": "websocket.connect"})
+    transcript.add("←", {"type": "websocket.accept"})
+    transcript.add("·", "application ended")
+    head, *lines, last = transcript.render(["application: ended"]).splitlines()
+    assert head.startswith(f"{transcript.name} /ws/chat/ · user alice · ChatConsumer")
+    assert [line.split()[1] for line in lines] == ["→", "←", "·"]
+    assert last.strip() == "application: ended"
+
+
+def test_only_the_latest_events_are_kept():
+    transcript = Transcript("/")
+    for number in range(MAX_ENTRIES + 5):
+        transcript.add("·", f"event {number}")
+    assert "5 earlier events" in transcript.render()
+    assert "event 4\n" not in transcript.render()
+
+
+def test_is_added_to_an_error_once_and_travels_with_it():
+    transcript, error = Transcript("/"), ValueError("no")
+    for _ in range(2):
+        add_transcript(error, transcript, transcript.render())
+    assert len(error.__notes__) == 1
+    assert pickle.loads(pickle.dumps(error)).__notes__ == error.__notes__
