@@ -36,6 +36,7 @@ from rest_framework.views import exception_handler
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from chanx_testing.channels.authenticator import DjangoAuthenticator
+from chanx_testing.channels.database import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,
@@ -48,6 +49,14 @@ from chanx_testing.channels.login import (
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages.base import BaseMessage
 from tests.apps.people.models import Room
+
+
+class KeptOpenTestCase(TestCase):
+    """Stands in for a communicator, which keeps the connection of the test open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(connections_kept_open())
 
 
 def websocket_scope(
@@ -145,7 +154,7 @@ def hiding_handler(error: Exception, context: Any) -> Response:
     return answer or Response({"detail": "Oops."}, status=500)
 
 
-class RefusalTests(TestCase):
+class RefusalTests(KeptOpenTestCase):
     async def test_missing_credentials_are_401_where_the_scheme_has_a_challenge(
         self,
     ) -> None:
@@ -261,7 +270,7 @@ class RefusalTests(TestCase):
         self.assertIs(type(outcome.said[2]["detail"]), str)
 
 
-class BugTests(TestCase):
+class BugTests(KeptOpenTestCase):
     """A bug of the application is never taken for a refusal."""
 
     class Kind(Anybody):
@@ -309,7 +318,7 @@ class BugTests(TestCase):
             type("Kind", (DjangoAuthenticator,), {"auth_method": "post"})
 
 
-class AcceptanceTests(TestCase):
+class AcceptanceTests(KeptOpenTestCase):
     async def test_success_is_said(self) -> None:
         outcome = await decide(Anybody, websocket_scope())
         self.assertIs(outcome.accepted, True)
@@ -464,7 +473,7 @@ class AcceptanceTests(TestCase):
         self.assertEqual((await decide(Kind, websocket_scope())).said[0], 429)
 
 
-class SessionTests(TestCase):
+class SessionTests(KeptOpenTestCase):
     async def test_session_cookie_is_enough(self) -> None:
         user = await amake_user()
         scope = websocket_scope(await alog_in(SessionLogin(), user))
@@ -527,7 +536,7 @@ class SessionTests(TestCase):
             self.assertIs((await decide(Anybody, scope)).accepted, True)
 
 
-class ObjectTests(TestCase):
+class ObjectTests(KeptOpenTestCase):
     user: ClassVar[Any]
     room: ClassVar[Any]
     credentials: ClassVar[Credentials]
@@ -671,7 +680,7 @@ class Never(BaseThrottle):
         return False
 
 
-class SettingsTests(TestCase):
+class SettingsTests(KeptOpenTestCase):
     """What the class leaves out is what the settings say now, not at import."""
 
     class Plain(DjangoAuthenticator):
@@ -783,7 +792,7 @@ def connection(where: str, credentials: Credentials) -> WebsocketCommunicator:
     return WebsocketCommunicator(application, where, headers=credentials.headers)
 
 
-class EndToEndTests(TestCase):
+class EndToEndTests(KeptOpenTestCase):
     async def test_refused_connection_gets_the_message_then_the_code(self) -> None:
         communicator = connection("/rooms/blue/", Credentials())
         self.assertEqual(await communicator.connect(), (True, None))

@@ -14,6 +14,7 @@ from django.test import RequestFactory, TestCase, modify_settings, override_sett
 from rest_framework.authtoken.models import Token
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from chanx_testing.channels.database import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,
@@ -25,6 +26,14 @@ from chanx_testing.channels.login import (
     make_user,
 )
 from tests.asgi import application
+
+
+class KeptOpenTestCase(TestCase):
+    """Stands in for a communicator, which keeps the connection of the test open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(connections_kept_open())
 
 
 async def whoami(credentials: Credentials) -> str:
@@ -41,7 +50,7 @@ async def whoami(credentials: Credentials) -> str:
     return str(answer["user"])
 
 
-class SessionLoginTests(TestCase):
+class SessionLoginTests(KeptOpenTestCase):
     def test_unsaved_user_is_refused(self) -> None:
         with self.assertRaisesMessage(
             ValueError,
@@ -99,7 +108,7 @@ class SessionLoginTests(TestCase):
         self.assertEqual(async_to_sync(whoami)(credentials), "ada")
 
 
-class TokenLoginTests(TestCase):
+class TokenLoginTests(KeptOpenTestCase):
     @modify_settings(INSTALLED_APPS={"remove": "rest_framework.authtoken"})
     def test_missing_app_is_named(self) -> None:
         with self.assertRaisesMessage(
@@ -126,7 +135,7 @@ class TokenLoginTests(TestCase):
         self.assertTrue(value.startswith(b"Bearer "))
 
 
-class JWTLoginTests(TestCase):
+class JWTLoginTests(KeptOpenTestCase):
     def test_unknown_transport_is_refused(self) -> None:
         with self.assertRaisesMessage(
             ValueError,
@@ -191,7 +200,7 @@ class JWTLoginTests(TestCase):
         self.assertEqual(self.user_of(glued.removeprefix("bearer.")), user)
 
 
-class OwnLoginTests(TestCase):
+class OwnLoginTests(KeptOpenTestCase):
     def test_result_of_another_kind_is_refused(self) -> None:
         def login(user: Any) -> Any:
             return {"authorization": "x"}
