@@ -26,7 +26,7 @@ class BroadcastMixin(Framework):
         The class for a framework says how.
         """
         raise NotImplementedError(
-            f"{cls.__qualname__} has no framework: use AsyncJsonWebsocketConsumer of "
+            f"{cls.__name__} has no framework: use AsyncJsonWebsocketConsumer of "
             "chanx_testing.channels.websocket or chanx_testing.fast_channels.websocket."
         )
 
@@ -152,7 +152,7 @@ class BroadcastMixin(Framework):
         except RuntimeError:
             async_to_sync(method)(*args)
         else:
-            name = f"{cls.__qualname__}.{method.__name__}"
+            name = f"{cls.__name__}.{method.__name__}"
             raise RuntimeError(
                 f"{name}_sync() was called on the thread of a running event loop, "
                 f"which it would block: write `await {name}(...)`."
@@ -168,7 +168,7 @@ class BroadcastMixin(Framework):
         if groups is None:
             if not own:
                 raise ValueError(
-                    f"{cls.__qualname__}.{method}() does not know whom to reach: there "
+                    f"{cls.__name__}.{method}() does not know whom to reach: there "
                     f"are no groups of its own. Pass `groups=` (a name or a collection "
                     f"of names), or set `groups` on the class."
                 )
@@ -188,7 +188,7 @@ class BroadcastMixin(Framework):
     @classmethod
     def _no_layer(cls, alias: str | None) -> str:
         return (
-            f"{cls.__qualname__} needs a channel layer for its groups and events, and "
+            f"{cls.__name__} needs a channel layer for its groups and events, and "
             f"there is none with the alias {alias!r} (its channel_layer_alias): "
             f"{cls.channel_layer_hint}."
         )

@@ -24,6 +24,7 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
 
     _accepted = False
     _closed = False
+    _disconnected = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,6 +62,9 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             # cancelled stays in its groups, and later ones send to it.
             await self._leave_all_groups()
             raise
+        if not self._disconnected:
+            # A handler raised StopConsumer.
+            await self._leave_all_groups()
 
     async def open_connection(self) -> None:
         """Call :meth:`connect`; a subclass adds the ways of its framework."""
@@ -75,7 +79,7 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             return
         if not self._accepted:
             raise RuntimeError(
-                f"{type(self).__qualname__}.connect() neither accepted nor closed the "
+                f"{type(self).__name__}.connect() neither accepted nor closed the "
                 "connection: call `await self.accept()` or `await self.close()` in it."
             )
         if not await self._authenticate() or self._closed:
@@ -101,7 +105,7 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
 
     async def websocket_disconnect(self, message: Any) -> None:
         """Leave all groups and call the framework's ``disconnect`` hook."""
-        self._closed = True
+        self._closed = self._disconnected = True
         await super().websocket_disconnect(message)
 
     async def join_group(self, group: str) -> None:

@@ -104,10 +104,7 @@ class SendingMixin(Framework):
             extra=self._extra(direction, action),
         )
 
-    def _log_failure(
-        self, error: Exception, what: str, message: BaseMessage | None
-    ) -> None:
-        action = None if message is None else message.action
+    def _log_failure(self, error: Exception, what: str, action: str | None) -> None:
         logger.error(
             "Failed to handle %s",
             what,
@@ -117,7 +114,7 @@ class SendingMixin(Framework):
 
     def _extra(self, direction: str | None, action: str | None) -> dict[str, Any]:
         return {
-            "websocket_consumer": type(self).__qualname__,
+            "websocket_consumer": type(self).__name__,
             "websocket_path": self.scope.get("path"),
             "websocket_direction": direction,
             "websocket_action": action,

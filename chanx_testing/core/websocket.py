@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from chanx_testing.core import frames, observe
 from chanx_testing.core.connection import ConnectionMixin
 from chanx_testing.core.handlers import Route, Tables, collect
-from chanx_testing.messages.base import BaseMessage
+from chanx_testing.messages.base import BaseMessage, action_of
 from chanx_testing.messages.casing import from_wire
 from chanx_testing.messages.outgoing import (
     CompleteMessage,
@@ -99,8 +99,9 @@ class WebsocketConsumerMixin(ConnectionMixin):
             error: What was raised.
             message: The message that was handled; None when it was not yet read.
         """
-        what = "a frame" if message is None else f"the message {message.action!r}"
-        self._log_failure(error, what, message)
+        action = None if message is None else action_of(message)
+        what = "a frame" if action is None else f"the message {action!r}"
+        self._log_failure(error, what, action)
         if not self._closed:
             detail = f"Failed to handle {what}"
             await self.send_message(ErrorMessage(payload={"detail": detail}))
@@ -114,12 +115,13 @@ class WebsocketConsumerMixin(ConnectionMixin):
             error: What was raised.
             event: The event; None when it was not yet read, and for a group message.
         """
+        action = None if event is None else action_of(event)
         what = (
             "what another connection sent"
-            if event is None
-            else f"the event {event.action!r}"
+            if action is None
+            else f"the event {action!r}"
         )
-        self._log_failure(error, what, event)
+        self._log_failure(error, what, action)
 
     # Messages of the client
 
@@ -224,7 +226,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         self, error: Exception, doing: str, message: BaseMessage | None
     ) -> None:
         # Before the answer: a test that sees the answer must find the report.
-        observe.report_failure(error, f"{type(self).__qualname__}: {doing}")
+        observe.report_failure(error, f"{type(self).__name__}: {doing}")
         await self.handle_handler_error(error, message)
 
     async def _send_result(self, result: Any) -> None:
@@ -300,7 +302,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
             if route is None:
                 known = ", ".join(map(repr, self._tables.events)) or "none"
                 raise UnhandledEventError(
-                    f"{type(self).__qualname__} has no @event_handler for the event "
+                    f"{type(self).__name__} has no @event_handler for the event "
                     f"{action!r} that was sent to it; it handles: {known}."
                 )
             event = route.validate(content)
@@ -315,7 +317,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
     async def _event_failed(
         self, error: Exception, doing: str, event: BaseMessage | None
     ) -> None:
-        observe.report_failure(error, f"{type(self).__qualname__}: {doing}")
+        observe.report_failure(error, f"{type(self).__name__}: {doing}")
         await self.handle_event_error(error, event)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
-__all__ = ["BaseMessage", "actions_of"]
+__all__ = ["BaseMessage", "action_of", "actions_of"]
 
 
 class BaseMessage(BaseModel):
@@ -52,6 +52,12 @@ def actions_of(message_type: type[BaseMessage]) -> tuple[str, ...]:
     return tuple(
         value.value if isinstance(value, enum.Enum) else value for value in values
     )
+
+
+def action_of(message: BaseMessage) -> str:
+    """Return the action of ``message`` as text, a member of an enum by its value."""
+    action = message.action
+    return str(action.value if isinstance(action, enum.Enum) else action)
 
 
 def _literal_values(message_type: type[BaseMessage]) -> tuple[Any, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from channels.exceptions import StopConsumer
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.decorators import ws_handler
@@ -211,6 +211,40 @@ class TestBadFrames:
         assert str(error) == "broken hook"
         assert "handle_validation_error()" in doing
 
+    async def test_a_validator_that_breaks_is_a_failure_of_the_application(self):
+        class Picky(BaseMessage):
+            action: Literal["picky"] = "picky"
+
+            @field_validator("payload")
+            @classmethod
+            def broken(cls, value):
+                return {}[value]
+
+        class Wrong(AsyncJsonWebsocketConsumer):
+            send_completion = True
+
+            @ws_handler
+            async def handle(self, message: Picky) -> None: ...
+
+        async with Client(Wrong) as client:
+            answer = only(await client.ask({"action": "picky", "payload": 1}))
+            assert answer["payload"] == {"detail": "Failed to handle a frame"}
+            error, doing = only(client.watcher.failures)
+        assert isinstance(error, KeyError)
+        assert doing == "Wrong: reading the message 'picky'"
+
+    async def test_a_decoder_that_breaks_is_a_failure_of_the_application(self):
+        class Wrong(Consumer):
+            @classmethod
+            async def decode_json(cls, text_data):
+                raise ConnectionError
+
+        async with Client(Wrong) as client:
+            answer = only(await client.ask({"action": "ping"}))
+            assert answer["payload"] == {"detail": "Failed to handle a frame"}
+            _, doing = only(client.watcher.failures)
+        assert doing == "Wrong: reading a frame"
+
     async def test_an_emoji_is_no_surrogate(self):
         async with Client(Consumer) as client:
             answer = only(
@@ -391,6 +425,30 @@ class TestResults:
         async with Client(self.Counter) as client:
             frames = await client.ask({"action": "echo", "payload": 1})
         assert [frame["payload"] for frame in frames] == ["later"]
+
+    async def test_any_async_iterator_will_do(self):
+        class Two:
+            def __init__(self):
+                self.left = [Count(payload=2), Count(payload=1)]
+
+            def __aiter__(self):
+                return self
+
+            async def __anext__(self):
+                if not self.left:
+                    raise StopAsyncIteration
+                return self.left.pop()
+
+        class Streaming(AsyncJsonWebsocketConsumer):
+            send_completion = True
+
+            @ws_handler
+            async def handle(self, message: PingMessage) -> AsyncIterator[Count]:
+                return Two()
+
+        async with Client(Streaming) as client:
+            frames = await client.ask({"action": "ping"})
+        assert [frame["payload"] for frame in frames] == [1, 2]
 
     async def test_a_generator_is_closed_when_sending_fails(self):
         class Broken(self.Counter):

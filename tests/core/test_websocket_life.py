@@ -2,9 +2,11 @@
 
 import asyncio
 from typing import Literal
+from unittest import mock
 
 import pytest
-from channels.layers import get_channel_layer
+from channels.exceptions import StopConsumer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.authenticator import BaseAuthenticator
@@ -238,6 +240,36 @@ class TestGroups:
         with pytest.raises(LookupError, match="crash"):
             await client.task
         assert members("first") == members("second") == {}
+
+    async def test_a_consumer_that_stops_itself_leaves_all_groups(self):
+        class Stopping(self.Grouped):
+            async def crash(self, message):
+                raise StopConsumer
+
+        client = Client(Stopping)
+        await client.start()
+        await client.inbox.put({"type": "crash"})
+        await client.task
+        assert members("first") == {}
+
+    async def test_a_group_that_cannot_be_left_does_not_hide_the_crash(self, caplog):
+        class Layer(InMemoryChannelLayer):
+            async def group_discard(self, group, channel):
+                raise ConnectionError
+
+        client = Client(self.Grouped)
+        await client.start()
+        await client.ask({"action": "welcome", "payload": "second"})
+        layer = get_channel_layer()
+        with mock.patch.object(layer, "group_discard", Layer().group_discard):
+            await client.inbox.put({"type": "crash"})
+            with pytest.raises(LookupError, match="crash"):
+                await client.task
+        await layer.flush()
+        assert [r.getMessage() for r in caplog.records] == [
+            "Failed to leave a group",
+            "Failed to leave a group",
+        ]
 
     async def test_cancellation_leaves_all_groups(self):
         client = Client(self.Grouped)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import pytest
 from pydantic import Field, PydanticUserError
 
-from chanx_testing.messages.base import BaseMessage, actions_of
+from chanx_testing.messages.base import BaseMessage, action_of, actions_of
 
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ def test_an_action_may_be_a_member_of_an_enum():
 
     assert actions_of(Chat) == ("chat",)
     assert Chat.model_validate({"action": "chat"}).action is Kind.CHAT
+    assert repr(action_of(Chat())) == "'chat'"
 
 
 def test_a_member_of_an_enum_that_is_no_text_is_refused():
