@@ -118,22 +118,43 @@ def is_wait_for_timer(callback: object) -> bool:
 
     Later versions build on ``asyncio.timeout()``.
     """
-    return RELEASE_WAITER is not None and callback is RELEASE_WAITER
+    return WAIT_FOR is not None and callback is RELEASE_WAITER
 
 
-def wait_for_guards(
-    outer: "asyncio.Task[Any]", handle: object, inner: "asyncio.Task[Any]"
+def guards(
+    outer: "asyncio.Task[Any]", inner: "asyncio.Task[Any]", handle: object = None
 ) -> bool:
-    """Whether ``outer`` is in a ``wait_for`` with this timer that guards ``inner``."""
-    link: object = outer.get_coro()
-    while isinstance(link, CoroutineType):
+    """Whether ``outer`` is in a ``wait_for`` of Python 3.11 that guards ``inner``.
+
+    There the guarded coroutine runs in a task of its own, which ends with the
+    ``wait_for``; through several of them too.
+
+    Args:
+        outer: the task that may be in a ``wait_for``.
+        inner: the task that it may guard.
+        handle: if given, the timer must be the limit of that very ``wait_for``.
+    """
+    for _ in range(20):
+        values = _wait_for_values(outer)
+        if handle is not None and values.get("timeout_handle") is not handle:
+            return False
+        guarded = values.get("fut")
+        if guarded is inner:
+            return True
+        if not isinstance(guarded, asyncio.Task):
+            return False
+        outer, handle = guarded, None
+    return False
+
+
+def _wait_for_values(task: "asyncio.Task[Any]") -> dict[str, Any]:
+    link: object = task.get_coro()
+    while WAIT_FOR is not None and isinstance(link, CoroutineType):
         frame = link.cr_frame
         if frame is not None and frame.f_code is WAIT_FOR:
-            values = frame.f_locals
-            if values.get("timeout_handle") is handle:
-                return values.get("fut") is inner
+            return frame.f_locals
         link = link.cr_await
-    return False
+    return {}
 
 
 def exception_not_retrieved(task: "asyncio.Task[Any]") -> BaseException | None:

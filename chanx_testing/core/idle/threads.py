@@ -10,14 +10,27 @@ from . import submissions
 from .describe import describe_stack
 from .parked import is_parked
 
-# Threads that ever woke an observed loop may do so again: they are remembered for the
-# life of the process, by ident.
+# Threads that ever woke an observed loop may do so again: remembered while they live,
+# by ident. Idents are used again by later threads.
 feeders: Final[set[int]] = set()
+_marks = threading.local()
+
+
+class _Mark:
+    """Dies with the thread whose local storage holds it."""
+
+    def __init__(self) -> None:
+        self._ident = threading.get_ident()
+        feeders.add(self._ident)
+
+    def __del__(self, _feeders: set[int] = feeders) -> None:
+        _feeders.discard(self._ident)
 
 
 def feeds() -> None:
     """Note that the calling thread reaches into an observed loop."""
-    feeders.add(threading.get_ident())
+    if not hasattr(_marks, "mark"):
+        _marks.mark = _Mark()
 
 
 class Census:

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .describe import caller_place
-from .parked import is_wait_for_timer, task_of_timeout, wait_for_guards
+from .parked import guards, is_wait_for_timer, task_of_timeout
 
 _in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
 
@@ -65,10 +65,11 @@ class Timer:
         if task is None:
             return False
         if self.guarded is not None:
-            return self.guarded() is task
+            limited = self.guarded()
+            return limited is task or (limited is not None and guards(limited, task))
         if self.guarding is not None:
             outer = self.guarding()
-            return outer is not None and wait_for_guards(outer, self.handle, task)
+            return outer is not None and guards(outer, task, self.handle)
         return False
 
 

@@ -1,0 +1,188 @@
+"""Where loops come from, and that nothing stays replaced."""
+
+import asyncio
+import concurrent.futures
+import threading
+import unittest
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from chanx_testing.core.idle import IdleEventLoop, installed, new_event_loop
+
+from .helpers import proof
+
+ORIGINALS = (asyncio.new_event_loop, asyncio.events.new_event_loop)
+
+
+async def kind_of_loop() -> type:
+    return type(asyncio.get_running_loop())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Any:
+    submit = concurrent.futures.ThreadPoolExecutor.submit
+    yield
+    assert asyncio.new_event_loop is ORIGINALS[0]
+    assert asyncio.events.new_event_loop is ORIGINALS[1]
+    assert concurrent.futures.ThreadPoolExecutor.submit is submit
+
+
+def test_a_loop_factory() -> None:
+    loop = new_event_loop()
+    assert type(loop) is IdleEventLoop
+    loop.close()
+
+
+def test_asyncio_run() -> None:
+    with installed():
+        assert asyncio.run(kind_of_loop()) is IdleEventLoop
+    assert asyncio.run(kind_of_loop()) is not IdleEventLoop
+
+
+def test_async_to_sync() -> None:
+    with installed():
+        assert async_to_sync(kind_of_loop)() is IdleEventLoop
+    assert async_to_sync(kind_of_loop)() is not IdleEventLoop
+
+
+def test_another_threads_loops_too() -> None:
+    kinds: list[type] = []
+    with installed():
+        thread = threading.Thread(
+            target=lambda: kinds.append(asyncio.run(kind_of_loop()))
+        )
+        thread.start()
+        thread.join()
+    assert kinds == [IdleEventLoop]
+
+
+def test_an_isolated_asyncio_test_case() -> None:
+    kinds: list[type] = []
+
+    class Case(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self) -> None:
+            kinds.append(await kind_of_loop())
+
+        async def test(self) -> None:
+            await proof()
+
+        async def asyncTearDown(self) -> None:
+            kinds.append(await kind_of_loop())
+
+    with installed():
+        result = unittest.TestResult()
+        Case("test").run(result)
+    assert result.wasSuccessful(), result.failures + result.errors
+    assert kinds == [IdleEventLoop, IdleEventLoop]
+
+
+def test_it_is_reentrant() -> None:
+    with installed():
+        with installed():
+            assert asyncio.run(kind_of_loop()) is IdleEventLoop
+        assert asyncio.run(kind_of_loop()) is IdleEventLoop
+
+
+def test_several_are_closed_in_any_order() -> None:
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(installed())
+    second.enter_context(installed())
+    first.close()
+    assert asyncio.run(kind_of_loop()) is IdleEventLoop
+    second.close()
+
+
+def test_from_many_threads() -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(10):
+                with installed():
+                    assert asyncio.run(kind_of_loop()) is IdleEventLoop
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_the_originals_are_back_after_a_failure() -> None:
+    with pytest.raises(ZeroDivisionError), installed():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_stacked_with_another_tool_in_either_order(
+    ours_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tools that wrap the factory do; the inner one is undone first or last."""
+
+    def wrap(inner: Any) -> Any:
+        def new_event_loop() -> Any:
+            return inner()
+
+        return new_event_loop
+
+    ours = ExitStack()
+    ours.enter_context(installed())
+    replaced = asyncio.events.new_event_loop
+    asyncio.events.new_event_loop = wrap(replaced)
+    assert asyncio.run(kind_of_loop()) is IdleEventLoop
+    if ours_first:
+        ours.close()
+        assert asyncio.run(kind_of_loop()) is not IdleEventLoop
+        asyncio.events.new_event_loop = replaced
+        assert asyncio.run(kind_of_loop()) is not IdleEventLoop
+        # The next one takes the left-over up, and puts the original back.
+        with installed():
+            assert asyncio.run(kind_of_loop()) is IdleEventLoop
+    else:
+        asyncio.events.new_event_loop = replaced
+        ours.close()
+
+
+def test_a_loop_of_the_users_choice_stays() -> None:
+    class Own(asyncio.SelectorEventLoop):
+        pass
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            return Own()
+
+    asyncio.set_event_loop_policy(Policy())
+    try:
+        with installed():
+            assert asyncio.run(kind_of_loop()) is Own
+    finally:
+        asyncio.set_event_loop_policy(None)
+    with (
+        installed(),
+        asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner,
+    ):
+        assert runner.run(kind_of_loop()) is not IdleEventLoop
+
+
+def test_a_wrapped_select_still_judges() -> None:
+    """Tools that make time jump wrap the ``select`` of the loop's selector."""
+    loop = IdleEventLoop()
+    inner = loop._selector.select
+    calls = 0
+
+    def select(timeout: float | None = None) -> Any:
+        nonlocal calls
+        calls += 1
+        return inner(timeout)
+
+    loop._selector.select = select
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(proof())  # type: ignore[arg-type]
+    assert calls
