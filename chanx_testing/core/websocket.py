@@ -48,6 +48,9 @@ class WebsocketConsumerMixin(ConnectionMixin):
             are no failures of a handler.
     """
 
+    # A consumer called TestConsumer is no test case, whatever pytest makes of its name.
+    __test__: ClassVar[bool] = False
+
     emits: ClassVar[Collection[type[BaseMessage]]] = ()
 
     incoming_message_adapter: ClassVar[TypeAdapter[Any] | None]

@@ -2,7 +2,7 @@
 
 import abc
 import enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
@@ -31,6 +31,9 @@ class BaseMessage(BaseModel):
     Raises:
         TypeError: When a concrete subclass is made whose action is no such ``Literal``.
     """
+
+    # A message called TestMessage is no test case, whatever pytest makes of its name.
+    __test__: ClassVar[bool] = False
 
     action: Any
     payload: Any = None
