@@ -1,0 +1,1 @@
+"""Rooms, messages, presence, notifications, an assistant."""
