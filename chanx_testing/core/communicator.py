@@ -27,7 +27,7 @@ from chanx_testing.core.config import SETTINGS
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe import ticks
 from chanx_testing.core.transcript import conceal, shorten, show_message
-from chanx_testing.messages.casing import camelize, decamelize
+from chanx_testing.messages.casing import from_wire, to_wire
 from chanx_testing.messages.outgoing import AuthenticationMessage
 
 # Their frames say nothing to whoever reads a failure.
@@ -160,21 +160,17 @@ class WebsocketCommunicatorMixin(Conversation):
             self.add_transcript(failure)
             raise failure from error
 
-    def _to_python(self, content: Any) -> Any:
-        if self.resolve_setting("CAMELIZE"):
-            content = decamelize(content)
-        key = self.action_key
-        if key != "action" and isinstance(content, dict) and key in content:
-            content = {**content, "action": content[key]}
-            del content[key]
-        return content
+    def _spelling(self) -> dict[str, Any]:
+        """How keys are written on the wire, for ``to_wire`` and ``from_wire``."""
+        return {
+            "action_key": self.action_key,
+            "camel": bool(self.resolve_setting("CAMELIZE")),
+        }
 
-    def _to_wire(self, message: BaseModel) -> Any:
-        content = message.model_dump(mode="json")
-        key = self.action_key
-        if key != "action" and "action" in content:
-            content = {key: content.pop("action"), **content}
-        return camelize(content) if self.resolve_setting("CAMELIZE") else content
+    def _to_python(self, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return from_wire(content, **self._spelling())
 
     # Verbs.
 
@@ -194,7 +190,8 @@ class WebsocketCommunicatorMixin(Conversation):
                 f"send_message() takes a message object, not {type(message).__name__}; "
                 f"send_json() takes plain data."
             )
-        await self.send_json_to(self._to_wire(message))
+        content = message.model_dump(mode="json")
+        await self.send_json_to(to_wire(content, **self._spelling()))
 
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""

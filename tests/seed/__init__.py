@@ -1,0 +1,1 @@
+"""The documented snippets, each as a user would write it."""
