@@ -67,6 +67,16 @@ def test_the_literal_may_be_annotated_further():
     assert actions_of(Chat) == ("chat",)
 
 
+class TestMessage(BaseMessage):
+    """Collected as a class of tests, it would be a warning, and so an error here."""
+
+    action: Literal["test"] = "test"
+
+
+def test_a_message_may_be_called_test():
+    assert TestMessage().model_dump() == {"action": "test", "payload": None}
+
+
 def test_a_payload_need_not_be_declared():
     class Start(BaseMessage):
         action: Literal["start"] = "start"
