@@ -1,7 +1,7 @@
 """Test WebSocket code of Django Channels and ASGI without sleeping.
 
-The names that most tests need; each is imported when it is first used, so that importing
-the package does nothing. What depends on the framework has its own module:
+The names that most tests need; each is imported when it is first used, so importing the
+package does nothing. What depends on the framework has its own module:
 ``chanx_testing.channels`` for Django, ``chanx_testing.fast_channels`` for FastAPI and
 any other ASGI framework.
 """

@@ -71,7 +71,7 @@ def test_the_test_case_needs_no_daphne():
 
 def all_modules():
     for found in pkgutil.walk_packages(chanx_testing.__path__, "chanx_testing."):
-        if found.name.split(".")[-1] not in {"pytest_plugin"}:
+        if found.name.split(".")[-1] != "pytest_plugin":
             yield found.name
 
 
