@@ -16,7 +16,7 @@ from .verdict import (
     Verdict,
     VerdictKind,
 )
-from .waiting import is_supported, wait, wait_until_idle
+from .waiting import exempt_descriptor, is_supported, wait, wait_until_idle
 
 __all__ = [
     "Deadlock",
@@ -28,6 +28,7 @@ __all__ = [
     "VerdictKind",
     "background",
     "describe_task",
+    "exempt_descriptor",
     "failed_tasks",
     "installed",
     "is_supported",

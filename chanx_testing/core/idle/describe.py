@@ -44,7 +44,7 @@ def describe_place(frame: FrameType) -> str:
     """``ChatConsumer.receive_json consumers.py:41``."""
     code = frame.f_code
     file = os.path.basename(code.co_filename)
-    return f"{_owner(frame) or _short(code.co_qualname)} {file}:{frame.f_lineno}"
+    return f"{_owner(frame) or short_name(code.co_qualname)} {file}:{frame.f_lineno}"
 
 
 def caller_place(frame: FrameType | None) -> str:
@@ -82,14 +82,14 @@ def describe_callable(target: object) -> str:
         if isinstance(function, FunctionType):
             owner = target.__self__
             cls = owner if isinstance(owner, type) else type(owner)
-            return f"{_short(cls.__qualname__)}.{function.__name__}"
-        return _short(type(target.__self__).__qualname__)
+            return f"{short_name(cls.__qualname__)}.{function.__name__}"
+        return short_name(type(target.__self__).__qualname__)
     if isinstance(target, FunctionType | BuiltinFunctionType | type):
-        return _short(target.__qualname__)
-    return _short(type(target).__qualname__)
+        return short_name(target.__qualname__)
+    return short_name(type(target).__qualname__)
 
 
-def _short(qualname: str) -> str:
+def short_name(qualname: str) -> str:
     """Without the functions that a name is local to."""
     return qualname.rpartition("<locals>.")[2]
 
@@ -106,7 +106,7 @@ def describe_task(task: "asyncio.Future[Any]") -> str:
     frames = _frames_of(coro)
     if not frames:
         code = getattr(coro, "cr_code", None)
-        name = _short(code.co_qualname) if isinstance(code, CodeType) else "a task"
+        name = short_name(code.co_qualname) if isinstance(code, CodeType) else "a task"
         return name if task.done() else f"{name} (not started)"
     for frame in reversed(frames):
         if _is_users(frame):
@@ -160,7 +160,7 @@ def _owner(frame: FrameType) -> str | None:
     if code.co_argcount and code.co_varnames[0] == "self":
         receiver = frame.f_locals.get("self")
         if receiver is not None:
-            return f"{_short(type(receiver).__qualname__)}.{code.co_name}"
+            return f"{short_name(type(receiver).__qualname__)}.{code.co_name}"
     return None
 
 

@@ -15,12 +15,14 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 # Python 3.12 freezes a few hundred objects of its own at its start. A user who freezes
 # freezes a whole heap, which is never below some ten thousand.
 _FROZEN_BY_PYTHON = 2_000
 
 _lock = threading.Lock()
+_collecting: set[int] = set()  # the threads in which a collection runs
 _held = 0
 _frozen_by_us = False
 _freezes = 0
@@ -34,15 +36,20 @@ _MARGIN = 20_000  # objects; spares small heaps
 
 
 @contextmanager
-def older_objects_frozen() -> Iterator[None]:
+def older_objects_frozen(wanted: bool = True) -> Iterator[None]:
     """Keep what exists now out of collections; re-entrant and thread-safe.
 
     Leaves the collector alone where the user has frozen objects or switched it off.
+
+    Args:
+        wanted: False changes nothing, and takes part in the count.
     """
     global _held, _frozen_by_us
     with _lock:
         _held += 1
-        if _held == 1 and gc.isenabled() and _may_freeze():
+        if _held == 1:
+            gc.callbacks.append(_note_collection)
+        if wanted and not _frozen_by_us and gc.isenabled() and _may_freeze():
             _freeze()
             _frozen_by_us = True
     try:
@@ -50,9 +57,33 @@ def older_objects_frozen() -> Iterator[None]:
     finally:
         with _lock:
             _held -= 1
+            if not _held:
+                gc.callbacks.remove(_note_collection)
             if not _held and _frozen_by_us:
                 gc.unfreeze()
                 _frozen_by_us = False
+
+
+def _note_collection(phase: str, _: object) -> None:
+    if phase == "start":
+        _collecting.add(threading.get_ident())
+    else:
+        _collecting.discard(threading.get_ident())
+
+
+def is_finalizing(frame: FrameType | None) -> bool:
+    """Whether the calling thread runs a finalizer, which may run in any thread.
+
+    Args:
+        frame: where the thread is.
+    """
+    if threading.get_ident() in _collecting:
+        return True
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _freeze() -> None:

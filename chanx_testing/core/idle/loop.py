@@ -67,6 +67,11 @@ class IdleEventLoop(_Base):
     #: with :class:`~chanx_testing.core.idle.Deadlock` instead of hanging.
     detect_deadlocks: ClassVar[bool] = True
 
+    #: Whether a wait with a horizon collects garbage before its verdict, and what is
+    #: older than the run of the loop is frozen meanwhile. A test that looks at how the
+    #: collector treats older objects switches it off.
+    collects_garbage: ClassVar[bool] = True
+
     def __init__(self) -> None:
         selector = IdleSelector()
         self._owner: int | None = None
@@ -93,7 +98,7 @@ class IdleEventLoop(_Base):
         if self._owner is not None:
             super().run_forever()  # raises: it runs already
             return
-        with garbage.older_objects_frozen(), submissions.watched():
+        with garbage.older_objects_frozen(self.collects_garbage), submissions.watched():
             self._owner = get_ident()
             try:
                 super().run_forever()
@@ -129,6 +134,13 @@ class IdleEventLoop(_Base):
             self._expecting_main = False
             monitor.main = None
             monitor.deadlock = None
+            monitor.cancels = 0
+
+    def close(self) -> None:
+        super().close()
+        self.monitor.timers.forget_before(None)
+        self.monitor.jobs.clear()
+        self.monitor.children.clear()
 
     # -- time and callbacks -------------------------------------------------------
 
@@ -154,6 +166,8 @@ class IdleEventLoop(_Base):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = _Base.call_at(self, when, callback, *args, context=context)
+        if self._owner is not None and get_ident() != self._owner:
+            self._note_trespass()
         self.monitor.activity += 1
         self.monitor.timers.add(handle, callback)
         return handle
@@ -173,15 +187,19 @@ class IdleEventLoop(_Base):
         args: tuple[Any, ...],
         context: Context | None,
     ) -> asyncio.Handle:
-        error = UnsafeLoopAccess(
-            threading.current_thread().name, caller_place(sys._getframe(2))
-        )
         # Scheduled all the same, so that what the thread has changed has its effect
         # and the test can end; raised here, it would leave a future done whose waiter
         # nobody wakes, not even by cancelling it.
         handle = self.call_soon_threadsafe(callback, *args, context=context)
-        self.call_soon_threadsafe(self.monitor.report_trespass, error)
+        self._note_trespass()
         return handle
+
+    def _note_trespass(self) -> None:
+        frame = sys._getframe(2)
+        if garbage.is_finalizing(frame):
+            return  # a finalizer does not choose its thread
+        error = UnsafeLoopAccess(threading.current_thread().name, caller_place(frame))
+        self.call_soon_threadsafe(self.monitor.report_trespass, error)
 
     # -- what may come from outside -----------------------------------------------
 

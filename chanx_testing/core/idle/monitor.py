@@ -17,6 +17,7 @@ blocked: what it does may reach them.
 import asyncio
 import math
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ _GRACE_PASSES = 3
 _PAUSES = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002)
 # Below this the system's select would round up to a millisecond.
 _SHORTEST_SELECT = 0.001
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 class Waiter:
@@ -71,7 +76,8 @@ class Monitor:
     """What is known of one loop. Used on the loop's thread, except where noted."""
 
     def __init__(self, loop: "IdleEventLoop") -> None:
-        self._loop = loop
+        # Weak: a closed loop goes as soon as nobody holds it, with all it knows.
+        self._loop_ref = weakref.ref(loop)
         self.timers = Timers()
         self.census = Census()
         self.jobs: dict[object, tuple[str, float]] = {}
@@ -86,8 +92,14 @@ class Monitor:
         self.trespasses: list[UnsafeLoopAccess] = []
         self.main: asyncio.Future[Any] | None = None
         self.deadlock: tuple[str, ...] | None = None
-        self._cancels = 0
+        self.cancels = 0
         self.failure: str | None = None
+
+    @property
+    def _loop(self) -> "IdleEventLoop":
+        loop = self._loop_ref()
+        assert loop is not None
+        return loop
 
     # -- waiting ------------------------------------------------------------------
 
@@ -148,9 +160,7 @@ class Monitor:
             except Exception as error:
                 # An exception here would end the whole loop. Without the judge, waits
                 # last to their deadlines.
-                self.failure = (
-                    f"internal error, please report it: {type(error).__name__}: {error}"
-                )
+                self.failure = _internal(error)
         if self.waiters:
             if self._serve_deadlines():
                 return []
@@ -162,6 +172,7 @@ class Monitor:
         self.timers.forget_before(due)
         pauses = iter(_PAUSES)
         collected = False
+        collects = self._loop.collects_garbage
         while True:
             activity = self.activity
             pause: float | None = None
@@ -174,7 +185,7 @@ class Monitor:
                     events = raw(0)
                     if events or self.activity != activity:
                         return events
-                    if candidate.horizon != 0 and not collected:
+                    if collects and candidate.horizon != 0 and not collected:
                         garbage.collect()
                         collected = True
                         # A finalizer may have started anything: look at all again.
@@ -230,7 +241,10 @@ class Monitor:
             if waiter.grace:
                 waiter.grace -= 1
                 return True
-            reasons = self.explain(waiter, running=running)
+            try:
+                reasons = self._explain(waiter, running=running)
+            except Exception as error:
+                reasons = (_internal(error),)
             self._release(waiter, Verdict(VerdictKind.DEADLINE, reasons))
             return True
         return False
@@ -259,12 +273,9 @@ class Monitor:
         return bool(self.children or self.starting_children)
 
     def _descriptors(self) -> list[str]:
-        keys = self._loop.watched_keys()
-        if len(keys) <= len(self.own_descriptors):
-            return []
-        return open_descriptors(keys, self.own_descriptors)
+        return open_descriptors(self._loop.watched_keys(), self.own_descriptors)
 
-    def explain(self, waiter: Waiter, *, running: bool = False) -> tuple[str, ...]:
+    def _explain(self, waiter: Waiter, *, running: bool = False) -> tuple[str, ...]:
         """What could still happen, one phrase each."""
         now = Clock.now()
         reasons: list[str] = []
@@ -318,6 +329,8 @@ class Monitor:
                 if events or self.activity != activity:
                     return events
                 garbage.collect()
+                if self.activity != activity:
+                    return []
                 stuck = not self.census.busy(threading.get_ident(), strict=True)
             events = raw(0 if stuck else pause)
             if events or self.activity != activity:
@@ -340,8 +353,8 @@ class Monitor:
         if self.deadlock is None:
             tasks = asyncio.all_tasks(self._loop)
             self.deadlock = tuple(sorted(describe_task(task) for task in tasks))
-        self._cancels += 1
-        if self._cancels > 3 or not isinstance(main, asyncio.Task):
+        self.cancels += 1
+        if self.cancels > 3 or not isinstance(main, asyncio.Task):
             # It waits again in its cleanup, for ever.
             self._loop.stop()
         else:

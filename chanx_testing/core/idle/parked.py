@@ -17,6 +17,7 @@ import asyncio
 import inspect
 import sys
 import threading
+from concurrent.futures import Future
 from concurrent.futures import thread as pool_thread
 from types import CodeType, CoroutineType, FrameType
 from typing import Any
@@ -42,6 +43,9 @@ def _detect_condition() -> CodeType | None:
 
 WORKER: CodeType | None = _detect_worker()
 CONDITION_WAIT: CodeType | None = _detect_condition()
+ITEM_RUN: CodeType | None = _code_with(
+    getattr(getattr(pool_thread, "_WorkItem", None), "run", None), {"self"}
+)
 
 
 def _manager_code() -> CodeType | None:
@@ -74,6 +78,27 @@ def is_parked(frame: FrameType) -> bool:
     except (AttributeError, KeyError, RuntimeError):
         # A detail has changed, or the thread moved on while it was looked at.
         return False
+
+
+class NotAPoolThread(Exception):
+    """The frame is not one of a thread pool's threads."""
+
+
+def pool_job(frame: FrameType | None) -> "Future[Any] | None":
+    """The future of the job that a pool's thread runs, None between two jobs.
+
+    Raises:
+        NotAPoolThread: it is another thread, or a detail has changed.
+    """
+    inner: FrameType | None = None
+    while frame is not None and frame.f_code is not WORKER:
+        inner, frame = frame, frame.f_back
+    if frame is None or WORKER is None or ITEM_RUN is None:
+        raise NotAPoolThread
+    if inner is None or inner.f_code is not ITEM_RUN:
+        return None
+    future = getattr(inner.f_locals.get("self"), "future", None)
+    return future if isinstance(future, Future) else None
 
 
 def _is_idle_process_manager(frame: FrameType | None) -> bool:

@@ -35,6 +35,11 @@ def mark() -> int | None:
     return _last
 
 
+def is_watched(job: "Future[Any]") -> bool:
+    """Whether the job was submitted while an observed loop ran, and has not ended."""
+    return job in _waiting
+
+
 def _make_submit(patch: Patch) -> Callable[..., Any]:
     @functools.wraps(patch.original)
     def submit(

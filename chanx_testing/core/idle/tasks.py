@@ -5,7 +5,7 @@ import weakref
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-from .describe import describe_task
+from .describe import describe_task, short_name
 from .parked import exception_not_retrieved
 
 _MISSING = object()
@@ -84,7 +84,7 @@ def _name(task: "asyncio.Task[Any]") -> str:
     """The place where a failed task raised, or its coroutine."""
     coro = task.get_coro()
     name = getattr(coro, "__qualname__", None)
-    return name if isinstance(name, str) else describe_task(task)
+    return short_name(name) if isinstance(name, str) else describe_task(task)
 
 
 def registry_of(loop: asyncio.AbstractEventLoop) -> TaskRegistry | None:

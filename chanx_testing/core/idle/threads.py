@@ -8,7 +8,7 @@ from typing import Final
 
 from . import submissions
 from .describe import describe_stack
-from .parked import is_parked
+from .parked import NotAPoolThread, is_parked, pool_job
 
 # Threads that ever woke an observed loop may do so again: remembered while they live,
 # by ident. Idents are used again by later threads.
@@ -44,6 +44,8 @@ class Census:
         self._creator = threading.get_ident()
         self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
         frames = sys._current_frames()
+        # A frame that holds itself would keep its callers, and the loop, alive.
+        del frames[self._creator]
         for thread in threading.enumerate():
             ident = thread.ident
             if ident is None or ident == self._creator:
@@ -70,7 +72,7 @@ class Census:
             if is_parked(frame):
                 # It waits to be fed, so from now on what feeds it counts.
                 self._outsiders.pop(ident, None)
-            elif strict or not self._is_outsider(ident):
+            elif strict or not self._is_outsider(ident, frame):
                 suspects.append((ident, frame))
         # A thread in the middle of starting has no frame yet.
         starting = [
@@ -90,13 +92,27 @@ class Census:
             reasons.append("a job waits for a thread of its pool")
         return reasons
 
-    def _is_outsider(self, ident: int) -> bool:
+    def _is_outsider(self, ident: int, frame: FrameType) -> bool:
         known = self._outsiders.get(ident)
         if known is None or ident in feeders:
             return False
         thread = known()
-        if thread is not None and thread.is_alive():
+        if thread is not None and thread.is_alive() and _minds_its_own(frame):
             return True
-        # The ident belongs to another thread by now.
-        del self._outsiders[ident]
+        # The ident belongs to another thread by now, or the thread to a pool that has
+        # taken up a job of the test.
+        self._outsiders.pop(ident, None)
         return False
+
+
+def _minds_its_own(frame: FrameType) -> bool:
+    """Whether a thread that was busy before the loop may still be at the same.
+
+    A pool's thread may have ended its job since, or be about to: it is taken for busy
+    with its own only while it runs a job that was submitted outside a loop's run.
+    """
+    try:
+        job = pool_job(frame)
+    except NotAPoolThread:
+        return True
+    return job is not None and not submissions.is_watched(job)

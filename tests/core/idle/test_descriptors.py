@@ -10,7 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from chanx_testing.core.idle import VerdictKind, wait_until_idle
+from chanx_testing.core.idle import (
+    VerdictKind,
+    exempt_descriptor,
+    wait_until_idle,
+)
 
 from .helpers import LONG, at_once, on_idle_loop, proof
 
@@ -148,3 +152,46 @@ async def test_an_end_that_still_has_to_write_is_not_quiet(
     assert "descriptor tcp 127.0.0.1:" in str(verdict)
     sending.cancel()
     assert two.recv(1)
+
+
+@on_idle_loop
+async def test_an_exempt_descriptor_does_not_count(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    loop = asyncio.get_running_loop()
+    inside, _ = pair
+    loop.add_reader(inside, int)
+    with exempt_descriptor(inside), at_once():
+        await proof()
+    assert not await wait_until_idle(0.02)
+    loop.remove_reader(inside)
+
+
+@linux_only
+@on_idle_loop
+async def test_a_server_and_its_client_in_one_loop() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line.upper())
+        writer.close()
+
+    got: list[bytes] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    (listener,) = server.sockets
+    with exempt_descriptor(listener):
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+
+        async def receive() -> None:
+            while line := await reader.readline():
+                got.append(line)
+
+        task = asyncio.create_task(receive())
+        for number in range(1, 201):
+            writer.write(b"line\n")
+            assert await wait_until_idle(LONG)
+            assert len(got) == number
+        writer.close()
+        await proof()
+        assert task.done()
+    server.close()
+    await server.wait_closed()

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 import unittest
+import weakref
 from contextlib import ExitStack
 from typing import Any
 
@@ -186,3 +187,18 @@ def test_a_wrapped_select_still_judges() -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(proof())  # type: ignore[arg-type]
     assert calls
+
+
+def test_a_closed_loop_is_not_kept_alive() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(60, int)
+        await asyncio.get_running_loop().run_in_executor(None, int)
+        await proof()
+
+    loop = IdleEventLoop()
+    loop.run_until_complete(main())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    reference = weakref.ref(loop)
+    del loop
+    assert reference() is None

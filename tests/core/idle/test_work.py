@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import multiprocessing
 import os
 import queue
@@ -206,6 +207,30 @@ def test_a_job_submitted_to_a_pool_that_is_older_than_the_loop_counts() -> None:
                     pool.submit(loop.call_soon_threadsafe, seen.append, "fed")
                     await proof()
                     assert seen == ["fed"]
+
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+
+
+def test_a_job_taken_up_by_a_thread_that_was_busy_before_the_loop_counts() -> None:
+    gate = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        older = pool.submit(lambda: [gate.wait(0.001) for _ in range(100)])
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            with at_once():
+                await proof()  # the older job is its own business
+            assert not older.done()
+            seen: list[str] = []
+
+            def job() -> None:
+                time.sleep(0.05)
+                loop.call_soon_threadsafe(seen.append, "fed")
+
+            pool.submit(job)
+            await proof()
+            assert seen == ["fed"]
 
         with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
             runner.run(main())
@@ -536,6 +561,49 @@ async def test_unsafe_access_before_a_wait_fails_the_next_one() -> None:
     with pytest.raises(UnsafeLoopAccess, match="thread unsafe"):
         await wait(loop.create_future(), LONG)
     await proof()
+
+
+@on_idle_loop
+async def test_a_timer_set_by_another_thread_is_unsafe_access() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    thread = threading.Thread(target=loop.call_later, args=(0.01, int), name="unsafe")
+    thread.start()
+    with pytest.raises(UnsafeLoopAccess, match="thread unsafe"):
+        await wait_until_idle(LONG)
+    thread.join()
+
+
+@pytest.mark.parametrize("in_cycle", [False, True])
+@on_idle_loop
+async def test_a_finalizer_in_another_thread_is_no_unsafe_access(
+    in_cycle: bool,
+) -> None:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    waiter = asyncio.ensure_future(asyncio.wait([future]))
+    await asyncio.sleep(0)
+
+    class Finalized:
+        me: object = None
+
+        def __del__(self) -> None:
+            future.cancel()
+
+    box = [Finalized()]
+    if in_cycle:
+        box[0].me = box[0]
+
+    def drop() -> None:
+        box.clear()
+        gc.collect()
+
+    thread = threading.Thread(target=drop)
+    thread.start()
+    await proof()
+    assert future.cancelled()
+    assert waiter.done()
+    thread.join()
 
 
 def test_unsafe_access_in_debug_mode_neither_hangs_nor_is_lost() -> None:
