@@ -76,6 +76,7 @@ LOGIN_REDIRECT_URL = "room-list"
 LOGOUT_REDIRECT_URL = "login"
 
 STATIC_URL = "static/"
+TIME_ZONE = "UTC"
 USE_TZ = True
 
 # How fast the assistant "thinks", so that its reply is seen to stream.
