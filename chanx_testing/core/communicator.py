@@ -56,6 +56,8 @@ class WebsocketCommunicatorMixin(Conversation):
             may come, and whether completion signals come. None: it is looked up where
             :meth:`find_consumer` knows how.
         message_types: Message classes to decode with, for consumers that declare none.
+        lifespan: Whether the application is started up before the connection and shut
+            down after it. None: where it is known to have a lifespan.
     """
 
     def __init__(
@@ -68,9 +70,16 @@ class WebsocketCommunicatorMixin(Conversation):
         *,
         consumer: type | None = None,
         message_types: Iterable[type[BaseModel]] | None = None,
+        lifespan: bool | None = None,
     ) -> None:
         Conversation.__init__(
-            self, application, path, headers, subprotocols, spec_version
+            self,
+            application,
+            path,
+            headers,
+            subprotocols,
+            spec_version,
+            lifespan=lifespan,
         )
         self.consumer: Any = (
             consumer if consumer is not None else self.find_consumer(application, path)

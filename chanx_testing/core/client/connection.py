@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
-from urllib.parse import unquote, urlparse
 
 from asgiref.compatibility import guarantee_single_callable
 
@@ -22,13 +21,21 @@ from chanx_testing.core import idle
 from chanx_testing.core.client import errors, timeouts
 from chanx_testing.core.client.application import ApplicationUnderTest
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
+from chanx_testing.core.client.handshake import Handshake
+from chanx_testing.core.client.lifespan import (
+    Lifespan,
+    has_lifespan,
+    shared_lifespan,
+)
+from chanx_testing.core.client.rules import EXTENSION as DENIAL
+from chanx_testing.core.client.rules import Rules
+from chanx_testing.core.client.scope import websocket_scope
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline, DefaultSeconds
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.observe import ticks
 from chanx_testing.core.transcript import (
     Transcript,
     add_transcript,
-    show_message,
     show_path,
 )
 
@@ -116,6 +123,21 @@ def weakly(method: Callable[_P, None]) -> Callable[_P, None]:
     return call
 
 
+def disconnect_event(code: int, reason: str) -> AsgiMessage:
+    """Return what an application is told when its connection has ended."""
+    return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+async def send_by_rules(rules: Rules, queue: FrameQueue, message: AsgiMessage) -> None:
+    """Be the ``send`` of an application.
+
+    Raises:
+        ProtocolError: The application may not send that, or not now.
+    """
+    rules.check(message)
+    await queue.put(message)
+
+
 def raise_first(found: list[BaseException]) -> None:
     """Raise the first of several errors; the others become notes on it."""
     if not found:
@@ -139,6 +161,10 @@ class Connection:
         headers: Pairs of name (lower case) and value, both bytes.
         subprotocols: The subprotocols that the client offers.
         spec_version: The version of the ASGI WebSocket specification for the scope.
+        lifespan: Whether the application is started up before the connection and shut
+            down after it. None: where it is known to have a lifespan; see
+            :func:`~chanx_testing.core.client.lifespan.has_lifespan`. Inside a block of
+            :func:`~chanx_testing.core.client.lifespan.lifespan` it never is.
 
     Attributes:
         scope: The ASGI connection scope, live until the application starts.
@@ -162,31 +188,30 @@ class Connection:
         headers: Headers | None = None,
         subprotocols: Iterable[str] | None = None,
         spec_version: str | int | None = None,
+        *,
+        lifespan: bool | None = None,
     ) -> None:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
-        parsed = urlparse(path)
         self.application: Application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
-        self.scope: dict[str, Any] = {
-            "type": "websocket",
-            "path": unquote(parsed.path),
-            "query_string": parsed.query.encode(),
-            "headers": list(headers or []),
-            "subprotocols": list(subprotocols or []),
-        }
-        if spec_version:
-            self.scope["spec_version"] = spec_version
+        self.scope: dict[str, Any] = websocket_scope(
+            path, headers, subprotocols, spec_version
+        )
         self.response_headers: list[tuple[bytes, bytes]] | None = None
-        self.transcript = Transcript(show_path(parsed.path, parsed.query))
+        query = self.scope["query_string"].decode("utf-8")
+        self.transcript = Transcript(show_path(self.scope["path"], query))
         self.event_loop: asyncio.AbstractEventLoop | None = None
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue: FrameQueue = FrameQueue(
             on_put=weakly(self._frame_came), on_get=weakly(self._frame_taken)
         )
         self._link = Link()
+        self._rules = Rules()
+        self._lifespan: Lifespan | None = None
         self._running: ApplicationUnderTest | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._expected_errors: tuple[type[BaseException], ...] = ()
+        self._wants_lifespan = lifespan
 
     # Hooks.
 
@@ -226,11 +251,12 @@ class Connection:
         if self._running is None:
             self.event_loop = asyncio.get_running_loop()
             self.transcript.restart()
+            self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
             self._running = ApplicationUnderTest(
                 self.application,
                 self.scope,
                 self.input_queue.get,
-                self.output_queue.put,
+                functools.partial(send_by_rules, self._rules, self.output_queue),
                 guard=self.application_guard(),
                 on_end=weakly(self._wake),
                 note=functools.partial(self.transcript.add, "·"),
@@ -272,7 +298,10 @@ class Connection:
             )
             # A server tells the application of the end also when the application itself
             # brought it about; its code for a refused handshake is 1006.
-            self._tell_of_end(link.closed.code if link.accepted else 1006)
+            if link.accepted:
+                self._tell_of_end(link.closed.code, link.closed.reason)
+            else:
+                self._tell_of_end(1006)
         elif (
             running is not None
             and (failure := running.unanswered_failure())
@@ -286,10 +315,10 @@ class Connection:
         if frame.failure is not None:
             frame.failure.seen = True
 
-    def _tell_of_end(self, code: int) -> None:
+    def _tell_of_end(self, code: int, reason: str = "") -> None:
         if not self._link.told:
             self._link.told = True
-            self.input_queue.put_nowait({"type": "websocket.disconnect", "code": code})
+            self.input_queue.put_nowait(disconnect_event(code, reason))
 
     # Waiting.
 
@@ -450,21 +479,25 @@ class Connection:
 
     # Verbs: the connection.
 
-    async def connect(
-        self, timeout: float | None = ONE_SECOND
-    ) -> tuple[bool, int | str | None]:
+    async def connect(self, timeout: float | None = ONE_SECOND) -> Handshake:
         """Open the connection and let the application come to rest.
+
+        An application with a lifespan is started up first.
 
         Args:
             timeout: Seconds for the answer; None for no limit.
 
         Returns:
-            ``(True, subprotocol or None)`` when accepted; ``(False, code)`` when
-            rejected, with the close code or the HTTP status of a denial response.
+            A pair: ``(True, subprotocol or None)`` when accepted; ``(False, code)``
+            when rejected, with the close code or the HTTP status of a denial response.
+            It knows the headers, status and body of the answer too; see
+            :class:`~chanx_testing.core.client.handshake.Handshake`.
 
         Raises:
             NothingCame: A ``TimeoutError``: no answer in time, or none can come.
-            AssertionError: The answer is neither accept nor close.
+            ProtocolError: The application sent something else than an answer.
+            AssertionError: It chose a subprotocol that is none of those offered.
+            LifespanError: The application failed its startup.
             RuntimeError: The connection was opened before.
             Exception: What the application raised.
         """
@@ -476,6 +509,7 @@ class Connection:
             )
         self._link.opened = True
         deadline = self._deadline(timeout)
+        await self._start_up()
         await self.send_input({"type": "websocket.connect"})
         found = await self._peek(deadline)
         if not isinstance(found, Frame):
@@ -483,35 +517,59 @@ class Connection:
                 "the application to accept or close the connection", deadline, found
             )
         answer = await self.receive_output(deadline.remaining())
-        result = await self._read_handshake(answer, deadline)
+        handshake = await self._read_handshake(answer, deadline)
         await self._settle(deadline)
-        return result
+        return handshake
+
+    async def _start_up(self) -> None:
+        shared = shared_lifespan(self.application)
+        if shared is not None:
+            self.scope["state"] = {**shared.state, **self.scope.get("state", {})}
+            return
+        wanted = self._wants_lifespan
+        if wanted is None:
+            wanted = has_lifespan(self.application)
+        if wanted:
+            lifespan = Lifespan(self.application)
+            await lifespan.startup()
+            self._lifespan = lifespan
+            self.scope["state"] = {**lifespan.state, **self.scope.get("state", {})}
+
+    async def _shut_down(self) -> None:
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.shutdown()
 
     async def _read_handshake(
         self, answer: AsgiMessage, deadline: Deadline
-    ) -> tuple[bool, int | str | None]:
-        kind = answer.get("type")
-        if kind == "websocket.accept":
-            self.response_headers = list(answer.get("headers") or [])
-            return True, answer.get("subprotocol")
-        if kind == "websocket.close":
-            return False, answer.get("code") or 1000
-        if kind == "websocket.http.response.start":
-            status: int = answer["status"]
-            more = True
-            while more:
-                part = await self._take(deadline, "the body of the denial response")
-                more = bool(part.get("more_body"))
-            self._link.closed = Closed(code=status, accepted=False)
-            self._tell_of_end(1006)
-            return False, status
-        raise self._told(
-            AssertionError(
-                f"Expected the application to answer the handshake with "
-                f"websocket.accept or websocket.close, but it sent "
-                f"{show_message(answer)}. Nothing may be sent before the accept."
-            )
-        )
+    ) -> Handshake:
+        headers = list(answer.get("headers") or [])
+        match answer["type"]:
+            case "websocket.accept":
+                self.response_headers = headers
+                chosen, offered = answer.get("subprotocol"), self.scope["subprotocols"]
+                if chosen is not None and offered and chosen not in offered:
+                    raise self._told(
+                        AssertionError(
+                            f"Expected the application to choose a subprotocol that "
+                            f"the client offers ({', '.join(offered)}), but it chose "
+                            f"{chosen!r}: a browser fails such a connection (RFC 6455, "
+                            f"section 4.1)."
+                        )
+                    )
+                return Handshake.accept(chosen, headers)
+            case "websocket.close":
+                code = answer.get("code") or 1000
+                return Handshake.refuse(code, answer.get("reason") or "")
+        body, more = b"", True
+        while more:
+            part = await self._take(deadline, "the body of the denial response")
+            body += part.get("body") or b""
+            more = bool(part.get("more_body"))
+        handshake = Handshake.deny(answer["status"], headers, body)
+        self._link.closed = Closed(code=handshake.status, accepted=False)
+        self._tell_of_end(1006)
+        return handshake
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -519,8 +577,12 @@ class Connection:
         Raises:
             ConnectionRejected: The handshake was refused.
         """
-        accepted, _ = await self.connect()
-        if not accepted:
+        try:
+            handshake = await self.connect()
+        except BaseException as failure:
+            await self._leave_after(failure)
+            raise
+        if not handshake.accepted:
             closed = self._link.closed or Closed(code=1000, accepted=False)
             error = errors.ConnectionRejected(
                 f"Expected the connection to {self.transcript.path} to be accepted, "
@@ -559,7 +621,11 @@ class Connection:
                 )
 
     async def disconnect(
-        self, code: int = 1000, timeout: float | None = ONE_SECOND
+        self,
+        code: int = 1000,
+        timeout: float | None = ONE_SECOND,
+        *,
+        reason: str = "",
     ) -> None:
         """Leave, let the application end, and raise what nobody has seen yet.
 
@@ -569,6 +635,7 @@ class Connection:
         Args:
             code: The close code that the application is told.
             timeout: Seconds for the application to end; None for no limit.
+            reason: The close reason that the application is told.
 
         Raises:
             ApplicationHangs: A ``TimeoutError``: it did not end; it is cancelled then.
@@ -576,16 +643,28 @@ class Connection:
                 itself, in a handler whose error frame the test did not receive, or in a
                 task that it started.
         """
-        if self._running is None:
-            return
-        running = self._on_own_loop()
-        if not running.ended:
-            deadline = self._deadline(timeout)
-            if not self._link.told:
-                self._link.left = code
-                await self.send_input({"type": "websocket.disconnect", "code": code})
-            await self._end(running, deadline)
-        raise_first(self.unseen_errors())
+        found: list[BaseException] = []
+        if self._running is not None:
+            running = self._on_own_loop()
+            if not running.ended:
+                try:
+                    await self._leave(running, self._deadline(timeout), code, reason)
+                except Exception as error:
+                    found.append(error)
+            found += [error for error in self.unseen_errors() if error not in found]
+        try:
+            await self._shut_down()
+        except Exception as error:
+            found.append(error)
+        raise_first(found)
+
+    async def _leave(
+        self, running: ApplicationUnderTest, deadline: Deadline, code: int, reason: str
+    ) -> None:
+        if not self._link.told:
+            self._link.left = code
+            await self.send_input(disconnect_event(code, reason))
+        await self._end(running, deadline)
 
     async def _end(self, running: ApplicationUnderTest, deadline: Deadline) -> None:
         while not running.ended:

@@ -14,6 +14,8 @@
     ├── IncompleteMessages       the stop action of a collection never came
     └── AuthenticationFailed     the status is not the one that was asserted
     RuntimeError
+    ├── ProtocolError            the application broke a rule of ASGI; raised in it
+    ├── LifespanError            the application did not start up or shut down
     ├── WrongEventLoop           a communicator was used from a second event loop
     └── NotConnected             something was sent before the handshake
 
@@ -91,6 +93,17 @@ class IncompleteMessages(AssertionError):
 
 class AuthenticationFailed(AssertionError):
     """The authentication status is not the asserted one."""
+
+
+class ProtocolError(RuntimeError):
+    """The application sent what it may not send, or not then.
+
+    It is raised in the application, by ``send()``, as a server would.
+    """
+
+
+class LifespanError(RuntimeError):
+    """The application said that its startup or its shutdown failed."""
 
 
 class WrongEventLoop(RuntimeError):

@@ -1,0 +1,77 @@
+"""What an application answered to a handshake."""
+
+from typing import Any
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+class Handshake(tuple[bool, Any]):
+    """The answer to a handshake: a pair, as Channels gives it, that knows more.
+
+    ``(True, subprotocol or None)`` when accepted, ``(False, code)`` when refused, with
+    the close code, or the HTTP status where the application sent a denial response.
+
+    Attributes:
+        accepted: Whether the connection is open.
+        subprotocol: The one that the application chose, or None.
+        code: The close code of a refusal; None where it was accepted or denied.
+        reason: The close reason of a refusal, else empty.
+        status: The HTTP status: 101 when accepted, 403 for a refusal by a close (a
+            server answers so), else that of the denial response.
+        headers: The headers of the answer.
+        body: The body of the denial response, else empty.
+    """
+
+    accepted: bool
+    subprotocol: str | None
+    code: int | None
+    reason: str
+    status: int
+    headers: HeaderList
+    body: bytes
+
+    @classmethod
+    def accept(cls, subprotocol: str | None, headers: HeaderList) -> "Handshake":
+        """Return the answer that opens the connection."""
+        return cls._made(True, subprotocol, subprotocol=subprotocol, headers=headers)
+
+    @classmethod
+    def refuse(cls, code: int, reason: str = "") -> "Handshake":
+        """Return the answer that closes the connection before it is open."""
+        return cls._made(False, code, code=code, reason=reason, status=403)
+
+    @classmethod
+    def deny(cls, status: int, headers: HeaderList, body: bytes) -> "Handshake":
+        """Return the answer that is an HTTP response instead of a connection."""
+        return cls._made(False, status, status=status, headers=headers, body=body)
+
+    @classmethod
+    def _made(
+        cls,
+        accepted: bool,
+        value: Any,
+        *,
+        subprotocol: str | None = None,
+        code: int | None = None,
+        reason: str = "",
+        status: int = 101,
+        headers: HeaderList | None = None,
+        body: bytes = b"",
+    ) -> "Handshake":
+        made = cls((accepted, value))
+        made.accepted = accepted
+        made.subprotocol = subprotocol
+        made.code = code
+        made.reason = reason
+        made.status = status
+        made.headers = headers or []
+        made.body = body
+        return made
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header of the answer, or None."""
+        wanted = name.lower().encode("latin-1")
+        return next(
+            (value.decode("latin-1") for key, value in self.headers if key == wanted),
+            None,
+        )

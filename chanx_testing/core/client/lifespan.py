@@ -1,0 +1,166 @@
+"""Starting an application up and shutting it down.
+
+See the ASGI specification, "Lifespan Protocol":
+https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar
+from typing import Any, Literal
+
+from chanx_testing.core.client.errors import LifespanError
+from chanx_testing.core.client.scope import ASGI_VERSION
+
+Application = Callable[..., Any]
+Phase = Literal["startup", "shutdown"]
+
+_shared: ContextVar[tuple["Lifespan", ...]] = ContextVar(
+    "chanx_testing_lifespans", default=()
+)
+
+
+def has_lifespan(application: Any) -> bool:
+    """Return whether an application is known to have a lifespan, without calling it.
+
+    Known are those of Starlette and FastAPI, Litestar, Quart, and any object that says
+    so itself with an attribute ``lifespan``. A plain function is not: called with a
+    scope that it does not expect it could do anything.
+    """
+    router = getattr(application, "router", None)
+    return (
+        hasattr(router, "lifespan_context")
+        or hasattr(application, "lifespan")
+        or hasattr(application, "before_serving_funcs")
+    )
+
+
+def shared_lifespan(application: Any) -> "Lifespan | None":
+    """Return the lifespan of ``application`` that an outer block has begun, or None."""
+    return next(
+        (item for item in _shared.get() if item.application is application), None
+    )
+
+
+class Lifespan:
+    """The lifespan of one application, in a task of its own.
+
+    Args:
+        application: The ASGI application.
+
+    Attributes:
+        state: What the application put into the state at its startup.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.state: dict[str, Any] = {}
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._answers: dict[Phase, asyncio.Future[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def startup(self) -> None:
+        """Start the application up.
+
+        Raises:
+            LifespanError: It said that its startup failed.
+            Exception: What it raised instead of an answer.
+        """
+        loop = asyncio.get_running_loop()
+        self._answers["startup"] = loop.create_future()
+        self._answers["shutdown"] = loop.create_future()
+        # As a server has it: nothing of the test's context reaches the application.
+        self._task = loop.create_task(self._run(), context=Context())
+        await self._ask("startup")
+
+    async def shutdown(self) -> None:
+        """Shut the application down and wait until it has ended.
+
+        Raises:
+            LifespanError: It said that its shutdown failed.
+            Exception: What it raised.
+        """
+        if self._task is None:
+            return
+        if not self._task.done():
+            await self._ask("shutdown")
+        await self._task
+
+    async def _ask(self, phase: Phase) -> None:
+        assert self._task is not None
+        await self._events.put({"type": f"lifespan.{phase}"})
+        answer = self._answers[phase]
+        await asyncio.wait([self._task, answer], return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            try:
+                answer.result()
+            except LifespanError:
+                # The exception itself says more than the text made of it.
+                await asyncio.wait([self._task])
+                self._task.result()
+                raise
+            return
+        self._task.result()
+        raise LifespanError(
+            f"The application returned during its {phase} without saying "
+            f"lifespan.{phase}.complete."
+        )
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": ASGI_VERSION, "spec_version": "2.0"},
+            "state": self.state,
+        }
+        await self.application(scope, self._events.get, self._send)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "lifespan.startup.complete":
+                self._settle("startup")
+            case "lifespan.startup.failed":
+                self._settle("startup", message)
+            case "lifespan.shutdown.complete":
+                self._settle("shutdown")
+            case "lifespan.shutdown.failed":
+                self._settle("shutdown", message)
+
+    def _settle(self, phase: Phase, failed: dict[str, Any] | None = None) -> None:
+        answer = self._answers[phase]
+        if answer.done():
+            return
+        if failed is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(
+                LifespanError(
+                    f"The application failed its {phase}: "
+                    f"{failed.get('message') or 'it gave no reason'}"
+                )
+            )
+
+
+@asynccontextmanager
+async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
+    """Start an application up once for all connections that open inside the block.
+
+    Args:
+        application: The ASGI application, the same object that the communicators get.
+
+    Yields:
+        The state that the application made at its startup; each connection has a
+        shallow copy in ``scope["state"]``.
+
+    Raises:
+        LifespanError: The application said that its startup or shutdown failed.
+        Exception: What it raised.
+    """
+    shared = Lifespan(application)
+    await shared.startup()
+    token = _shared.set((*_shared.get(), shared))
+    try:
+        yield shared.state
+    finally:
+        _shared.reset(token)
+        await shared.shutdown()

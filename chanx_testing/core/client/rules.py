@@ -1,0 +1,102 @@
+"""What an application may send, and when: the rules of ASGI for WebSockets.
+
+See the ASGI specification, "WebSocket":
+https://asgi.readthedocs.io/en/latest/specs/www.html#websocket
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chanx_testing.core.client.errors import ProtocolError
+
+CONNECTING: Final = "connecting"
+OPEN: Final = "open"
+DENYING: Final = "denying"
+CLOSED: Final = "closed"
+
+EVENTS: Final = (
+    "websocket.accept",
+    "websocket.send",
+    "websocket.close",
+    "websocket.http.response.start",
+    "websocket.http.response.body",
+)
+EXTENSION: Final = "websocket.http.response"
+
+
+@dataclass
+class Rules:
+    """The state of one connection, as far as it decides what the application may send.
+
+    Attributes:
+        denial: Whether the scope offers the extension for denial responses.
+        state: One of the states above.
+    """
+
+    denial: bool = True
+    state: str = CONNECTING
+
+    def check(self, message: Any) -> None:
+        """Take one message of the application into account.
+
+        Raises:
+            ProtocolError: It may not be sent now, or is no ASGI message at all.
+        """
+        kind = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(kind, str):
+            raise ProtocolError(
+                f"The application sent {type(message).__name__} without a type. A "
+                f"message is a dict whose 'type' is one of: {', '.join(EVENTS)}."
+            )
+        if kind not in EVENTS:
+            raise ProtocolError(
+                f"The application sent {kind!r}, which is no event that an application "
+                f"may send on a WebSocket. Those are: {', '.join(EVENTS)}."
+            )
+        if problem := getattr(self, f"_{self.state}")(kind, message):
+            raise ProtocolError(f"The application sent {kind!r} {problem}")
+
+    def _connecting(self, kind: str, message: dict[str, Any]) -> str | None:
+        match kind:
+            case "websocket.accept":
+                self.state = OPEN
+            case "websocket.close":
+                self.state = CLOSED
+            case "websocket.http.response.start":
+                if not self.denial:
+                    return f"but the scope does not offer the extension {EXTENSION!r}."
+                self.state = DENYING
+            case _:
+                return (
+                    "before it answered the handshake. It must accept or close the "
+                    "connection first."
+                )
+        return None
+
+    def _open(self, kind: str, message: dict[str, Any]) -> str | None:
+        match kind:
+            case "websocket.close":
+                self.state = CLOSED
+            case "websocket.accept":
+                return "a second time: the connection is accepted already."
+            case "websocket.send":
+                return None
+            case _:
+                return (
+                    "after it accepted the connection: a denial response takes the "
+                    "place of an accept."
+                )
+        return None
+
+    def _denying(self, kind: str, message: dict[str, Any]) -> str | None:
+        if kind != "websocket.http.response.body":
+            return "in the middle of a denial response."
+        if not message.get("more_body"):
+            self.state = CLOSED
+        return None
+
+    def _closed(self, kind: str, message: dict[str, Any]) -> str | None:
+        # A second close asks for what is so already; servers let it pass.
+        if kind == "websocket.close":
+            return None
+        return "after it had closed the connection: nothing may follow a close."

@@ -1,0 +1,84 @@
+"""The scope of a WebSocket connection, as complete as a server makes it.
+
+See the ASGI specification, "WebSocket Connection Scope":
+https://asgi.readthedocs.io/en/latest/specs/www.html#websocket-connection-scope
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import unquote, urlparse
+
+Scope = dict[str, Any]
+
+ASGI_VERSION: Final = "3.0"
+SPEC_VERSION: Final = "2.5"
+"""Of the HTTP and WebSocket specification; 2.5 gave the disconnect event a reason."""
+
+CLIENT: Final = ("127.0.0.1", 50000)
+SERVER: Final = ("testserver", 80)
+PROTOCOL_HEADER: Final = b"sec-websocket-protocol"
+_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
+_SECURE: Final = {"wss", "https"}
+
+
+def websocket_scope(
+    path: str,
+    headers: Iterable[tuple[bytes, bytes]] | None,
+    subprotocols: Iterable[str] | None,
+    spec_version: str | int | None,
+) -> Scope:
+    """Return the scope of a handshake.
+
+    Args:
+        path: The path, %-escaped where need be, with the query string; a full URL gives
+            scheme, server and ``host`` header too.
+        headers: Pairs of name and value, as bytes. Used as they are; what the
+            subprotocols and the host of a URL add stands behind them.
+        subprotocols: What the client offers. None: what a header
+            ``sec-websocket-protocol`` says.
+        spec_version: The version of the specification; None for the latest.
+    """
+    url = urlparse(path)
+    sent = [(bytes(name).lower(), bytes(value)) for name, value in headers or ()]
+    names = {name for name, _ in sent}
+    if subprotocols is None:
+        offered = _offered(sent)
+    else:
+        offered = list(subprotocols)
+        if offered and PROTOCOL_HEADER not in names:
+            sent.append((PROTOCOL_HEADER, ", ".join(offered).encode("latin-1")))
+    scheme = "wss" if url.scheme in _SECURE else "ws"
+    server = SERVER
+    if url.hostname:
+        server = (url.hostname, url.port or _PORTS[scheme])
+        if b"host" not in names:
+            sent.append((b"host", url.netloc.rpartition("@")[2].encode("latin-1")))
+    return {
+        "type": "websocket",
+        "asgi": {
+            "version": ASGI_VERSION,
+            "spec_version": str(spec_version or SPEC_VERSION),
+        },
+        "http_version": "1.1",
+        "scheme": scheme,
+        "path": unquote(url.path),
+        "raw_path": url.path.encode("utf-8"),
+        "query_string": url.query.encode("utf-8"),
+        "root_path": "",
+        "headers": sent,
+        "client": CLIENT,
+        "server": server,
+        "subprotocols": offered,
+        "state": {},
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+def _offered(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    return [
+        part.strip()
+        for name, value in headers
+        if name == PROTOCOL_HEADER
+        for part in value.decode("latin-1").split(",")
+        if part.strip()
+    ]
