@@ -14,7 +14,7 @@ then never runs a full collection: that duty is taken over here.
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 # Python 3.12 freezes a few hundred objects of its own at its start. A user who freezes
@@ -58,7 +58,8 @@ def older_objects_frozen(wanted: bool = True) -> Iterator[None]:
         with _lock:
             _held -= 1
             if not _held:
-                gc.callbacks.remove(_note_collection)
+                with suppress(ValueError):  # somebody may have emptied the list
+                    gc.callbacks.remove(_note_collection)
             if not _held and _frozen_by_us:
                 gc.unfreeze()
                 _frozen_by_us = False
@@ -71,13 +72,18 @@ def _note_collection(phase: str, _: object) -> None:
         _collecting.discard(threading.get_ident())
 
 
+def is_collecting() -> bool:
+    """Whether the calling thread is in a collection, which may run in any thread."""
+    return threading.get_ident() in _collecting
+
+
 def is_finalizing(frame: FrameType | None) -> bool:
     """Whether the calling thread runs a finalizer, which may run in any thread.
 
     Args:
         frame: where the thread is.
     """
-    if threading.get_ident() in _collecting:
+    if is_collecting():
         return True
     while frame is not None:
         if frame.f_code.co_name == "__del__":

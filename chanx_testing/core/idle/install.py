@@ -32,10 +32,15 @@ def _make_new_event_loop(patch: Patch) -> Callable[..., Any]:
     return new_event_loop
 
 
-_patches = (
-    Patch(asyncio.events, "new_event_loop", _make_new_event_loop),
-    Patch(asyncio, "new_event_loop", _make_new_event_loop),
-)
+def make_patches() -> tuple[Patch, Patch]:
+    """Patches of the two places where asyncio's factory is looked up."""
+    return (
+        Patch(asyncio.events, "new_event_loop", _make_new_event_loop),
+        Patch(asyncio, "new_event_loop", _make_new_event_loop),
+    )
+
+
+_patches = make_patches()
 
 
 @contextmanager
@@ -49,5 +54,6 @@ def installed() -> Iterator[None]:
     Re-entrant, and thread-safe: loops of all threads are concerned. The identical
     functions are back at the end, whatever the order in which several are closed.
     """
-    with _patches[0].held(), _patches[1].held():
+    events, package = _patches
+    with events.held(), package.held():
         yield

@@ -321,9 +321,12 @@ class Monitor:
         pause = 0.002
         while True:
             activity = self.activity
-            if self._open_obligation() or not self._can_watch():
+            if self.main is None or self.main.done() or self._open_obligation():
                 return raw(None)
-            stuck = not self.census.busy(threading.get_ident(), strict=True)
+            stuck = not (
+                self.census.busy(threading.get_ident(), strict=True)
+                or self._loop.signals_outside()
+            )
             if stuck:
                 events = raw(0)
                 if events or self.activity != activity:
@@ -339,13 +342,6 @@ class Monitor:
                 self._break_deadlock()
                 return []
             pause = min(1.0, pause * 2)
-
-    def _can_watch(self) -> bool:
-        return (
-            self.main is not None
-            and not self.main.done()
-            and not self._loop.signals_outside()
-        )
 
     def _break_deadlock(self) -> None:
         main = self.main

@@ -65,9 +65,14 @@ def is_parked(frame: FrameType) -> bool:
     try:
         if code is WORKER:
             values = frame.f_locals
+            item = values.get("work_item")
+            if isinstance(values, dict):
+                # Before Python 3.13 this is a copy that lives as long as the thread,
+                # and would keep the job's arguments alive.
+                values.pop("work_item", None)
             # An item that was taken from the queue and is not yet in the variable is
             # invisible here: `submissions` knows of it.
-            return values.get("work_item") is None and values["work_queue"].qsize() == 0
+            return item is None and values["work_queue"].qsize() == 0
         if code is CONDITION_WAIT:
             values = frame.f_locals
             return (

@@ -6,7 +6,7 @@ import weakref
 from types import FrameType
 from typing import Final
 
-from . import submissions
+from . import garbage, submissions
 from .describe import describe_stack
 from .parked import NotAPoolThread, is_parked, pool_job
 
@@ -29,7 +29,7 @@ class _Mark:
 
 def feeds() -> None:
     """Note that the calling thread reaches into an observed loop."""
-    if not hasattr(_marks, "mark"):
+    if not hasattr(_marks, "mark") and not garbage.is_collecting():
         _marks.mark = _Mark()
 
 

@@ -120,9 +120,10 @@ async def _wait_for_deadline(
     reason = (
         f"the event loop {type(loop).__module__}.{type(loop).__qualname__} cannot be"
         " observed, so waits last to their deadlines. Let the tests run on"
-        " chanx_testing.core.idle.IdleEventLoop: remove the event loop policy or the"
-        " loop factory that chooses another loop, or pass"
-        " loop_factory=chanx_testing.core.idle.new_event_loop"
+        " chanx_testing.core.idle.IdleEventLoop: use the pytest plugin or"
+        " WebsocketTestCase, remove an event loop policy or a loop factory that chooses"
+        " another loop, or make the loop inside chanx_testing.core.idle.installed() or"
+        " with loop_factory=chanx_testing.core.idle.new_event_loop"
     )
     global _warned
     if not _warned:

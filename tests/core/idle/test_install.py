@@ -5,17 +5,21 @@ import concurrent.futures
 import threading
 import unittest
 import weakref
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 
-from chanx_testing.core.idle import IdleEventLoop, installed, new_event_loop
+from chanx_testing.core.idle import (
+    IdleEventLoop,
+    install,
+    installed,
+    new_event_loop,
+)
 
 from .helpers import proof
-
-ORIGINALS = (asyncio.new_event_loop, asyncio.events.new_event_loop)
 
 
 async def kind_of_loop() -> type:
@@ -23,12 +27,18 @@ async def kind_of_loop() -> type:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays() -> Any:
+def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if no plugin had put observable loops in place; and nothing is left behind."""
     submit = concurrent.futures.ThreadPoolExecutor.submit
-    yield
-    assert asyncio.new_event_loop is ORIGINALS[0]
-    assert asyncio.events.new_event_loop is ORIGINALS[1]
-    assert concurrent.futures.ThreadPoolExecutor.submit is submit
+    with monkeypatch.context() as patching:
+        originals = [patch.original for patch in install._patches]
+        patching.setattr(asyncio.events, "new_event_loop", originals[0])
+        patching.setattr(asyncio, "new_event_loop", originals[1])
+        patching.setattr(install, "_patches", install.make_patches())
+        yield
+        assert asyncio.events.new_event_loop is originals[0]
+        assert asyncio.new_event_loop is originals[1]
+        assert concurrent.futures.ThreadPoolExecutor.submit is submit
 
 
 def test_a_loop_factory() -> None:
@@ -123,7 +133,7 @@ def test_the_originals_are_back_after_a_failure() -> None:
 
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_stacked_with_another_tool_in_either_order(
-    ours_first: bool, monkeypatch: pytest.MonkeyPatch
+    ours_first: bool,
 ) -> None:
     """As tools that wrap the factory do; the inner one is undone first or last."""
 
