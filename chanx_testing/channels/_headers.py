@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 
-from chanx_testing.channels._routes import find_route, list_routes
-from chanx_testing.channels._unwrap import has_member, stored, unwrap
+from chanx_testing.core.routing.routes import find_route, list_routes
+from chanx_testing.core.routing.unwrap import has_member, stored, unwrap
 
 Headers = list[tuple[bytes, bytes]]
 """Headers as an ASGI scope has them."""

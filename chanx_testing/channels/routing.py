@@ -22,7 +22,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from chanx_testing.channels._routes import (
+from chanx_testing.core.routing.routes import (
     NoRouteError,
     NoWebsocketError,
     Route,
@@ -31,7 +31,7 @@ from chanx_testing.channels._routes import (
     find_route,
     list_routes,
 )
-from chanx_testing.channels._unwrap import stored, unwrap
+from chanx_testing.core.routing.unwrap import stored, unwrap
 
 __all__ = [
     "ApplicationError",

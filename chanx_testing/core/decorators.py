@@ -2,7 +2,7 @@
 
 The decorators return the function they are given, with a :class:`Mark` on it. What the
 marks mean for a class is worked out when the class is made, in
-:mod:`chanx_testing.core.handlers`.
+:mod:`chanx_testing.core.consumer.handlers`.
 """
 
 import inspect

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from chanx_testing.core import frames, observe
-from chanx_testing.core.connection import ConnectionMixin
-from chanx_testing.core.handlers import Route, Tables, collect
+from chanx_testing.core import observe
+from chanx_testing.core.consumer import frames
+from chanx_testing.core.consumer.connection import ConnectionMixin
+from chanx_testing.core.consumer.handlers import Route, Tables, collect
 from chanx_testing.messages.base import BaseMessage, action_of
 from chanx_testing.messages.casing import from_wire
 from chanx_testing.messages.outgoing import (
@@ -67,7 +68,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
 
         Raises:
             TypeError: When that cannot work; see
-                :func:`chanx_testing.core.handlers.collect`.
+                :func:`chanx_testing.core.consumer.handlers.collect`.
         """
         super().__init_subclass__(**kwargs)
         if isinstance(getattr(cls, "groups", None), str):

@@ -60,7 +60,7 @@ import chanx_testing.constants
 import chanx_testing.messages.base, chanx_testing.messages.casing
 import chanx_testing.messages.incoming, chanx_testing.messages.outgoing
 import chanx_testing.core.authenticator, chanx_testing.core.decorators
-import chanx_testing.core.handlers, chanx_testing.core.websocket
+import chanx_testing.core.consumer.handlers, chanx_testing.core.websocket
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from chanx_testing.constants import COMPLETE_ACTIONS
-from chanx_testing.core import frames
 from chanx_testing.core.config import SETTINGS
-from chanx_testing.core.framework import Framework
+from chanx_testing.core.consumer import frames
+from chanx_testing.core.consumer.framework import Framework
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.casing import to_wire
 

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any, ClassVar
 
 from chanx_testing.core.authenticator import BaseAuthenticator
-from chanx_testing.core.broadcasting import BroadcastMixin
-from chanx_testing.core.sending import SendingMixin, logger
+from chanx_testing.core.consumer.broadcasting import BroadcastMixin
+from chanx_testing.core.consumer.sending import SendingMixin, logger
 
 __all__ = ["ConnectionMixin"]
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from chanx_testing.core.consumer.handlers import collect
 from chanx_testing.core.decorators import event_handler, ws_handler
-from chanx_testing.core.handlers import collect
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import (

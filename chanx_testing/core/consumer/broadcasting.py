@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
-from chanx_testing.core import frames, observe
-from chanx_testing.core.framework import Framework
+from chanx_testing.core import observe
+from chanx_testing.core.consumer import frames
+from chanx_testing.core.consumer.framework import Framework
 from chanx_testing.messages.base import BaseMessage
 
 __all__ = ["BroadcastMixin"]

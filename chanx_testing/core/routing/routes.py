@@ -19,7 +19,12 @@ from types import FunctionType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from chanx_testing.channels._unwrap import Unwrapped, consumer_class_of, stored, unwrap
+from chanx_testing.core.routing.unwrap import (
+    Unwrapped,
+    consumer_class_of,
+    stored,
+    unwrap,
+)
 
 
 class RoutingError(LookupError):

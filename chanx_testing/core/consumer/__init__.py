@@ -1,0 +1,1 @@
+"""The parts of a consumer; :mod:`chanx_testing.core.websocket` puts them together."""
