@@ -40,6 +40,9 @@ Select = Callable[[float | None], Events]
 _GRACE_PASSES = 3
 # Threads do not say when they park: looked at again after these pauses, in seconds.
 _PAUSES = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002)
+# How long, in seconds, a loop with outside descriptors must have been at rest to be
+# called quiet at the end of a wait for it to settle.
+_REST = 0.005
 # Below this the system's select would round up to a millisecond.
 _SHORTEST_SELECT = 0.001
 
@@ -94,6 +97,7 @@ class Monitor:
         self.deadlock: tuple[str, ...] | None = None
         self.cancels = 0
         self.failure: str | None = None
+        self._busy_at = 0.0  # when callbacks were last ready while somebody waited
 
     @property
     def _loop(self) -> "IdleEventLoop":
@@ -149,6 +153,7 @@ class Monitor:
         if timeout is not None and timeout <= 0:
             events = raw(timeout)
             if self.waiters:
+                self._busy_at = Clock.now()
                 self._serve_deadlines(running=True)
             return events
         if self.failure is None:
@@ -242,10 +247,10 @@ class Monitor:
                 waiter.grace -= 1
                 return True
             try:
-                reasons = self._explain(waiter, running=running)
+                verdict = self._explain(waiter, running=running)
             except Exception as error:
-                reasons = (_internal(error),)
-            self._release(waiter, Verdict(VerdictKind.DEADLINE, reasons))
+                verdict = Verdict(VerdictKind.DEADLINE, (_internal(error),))
+            self._release(waiter, verdict)
             return True
         return False
 
@@ -275,8 +280,8 @@ class Monitor:
     def _descriptors(self) -> list[str]:
         return open_descriptors(self._loop.watched_keys(), self.own_descriptors)
 
-    def _explain(self, waiter: Waiter, *, running: bool = False) -> tuple[str, ...]:
-        """What could still happen, one phrase each."""
+    def _explain(self, waiter: Waiter, *, running: bool) -> Verdict:
+        """What could still happen at the deadline, one phrase each."""
         now = Clock.now()
         reasons: list[str] = []
         if self.failure is not None:
@@ -289,7 +294,6 @@ class Monitor:
             pids = [f"child process {child.get_pid()}" for child in self.children]
             reasons += pids or ["a child process starting"]
         reasons += [f"signal handler {name}" for name in self.signals.values()]
-        reasons += self._descriptors()
         if not self.jobs:
             # A running job is a running thread: said once.
             reasons += self.census.busy(threading.get_ident())
@@ -297,12 +301,19 @@ class Monitor:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             reasons.append("callbacks are always ready" + (f": {names}" * bool(names)))
+        descriptors = self._descriptors()
         timer = self.timers.next(waiter.task)
-        if timer is not None and (waiter.horizon != 0 or not reasons):
+        if timer is not None and waiter.horizon != 0:
             reasons.append(
                 f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
             )
-        return tuple(reasons) or ("it came to rest at the deadline only",)
+        rests = waiter.horizon == 0 and now - self._busy_at >= _REST
+        quiet = bool(descriptors) and not reasons and rests
+        kind = VerdictKind.QUIET if quiet else VerdictKind.DEADLINE
+        reasons += descriptors
+        return Verdict(
+            kind, tuple(reasons) or ("it came to rest at the deadline only",)
+        )
 
     def _idle(self, waiter: Waiter) -> Verdict:
         number = len(asyncio.all_tasks(self._loop))

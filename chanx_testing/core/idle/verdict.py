@@ -23,7 +23,8 @@ class VerdictKind(Enum):
     IDLE = "idle"
     """Proved: nothing can happen before the horizon."""
     QUIET = "quiet"
-    """Not proved: nothing happened, and only outside descriptors are open."""
+    """Not proved: a wait for the loop to settle (horizon 0) has ended, the loop is at
+    rest, and all that is open are outside descriptors."""
     DEADLINE = "deadline"
     """Not proved: the time is over and something could still happen."""
     UNSUPPORTED = "unsupported"

@@ -46,8 +46,9 @@ async def wait(
     Returns:
         None when ``waiter`` was completed by somebody; an IDLE verdict when it is
         proved that nothing can happen before the horizon; a DEADLINE verdict when the
-        time is over; an UNSUPPORTED verdict when the time is over on a loop that
-        cannot be observed.
+        time is over; a QUIET verdict when the time is over, the horizon is 0, and a
+        loop at rest has nothing open but outside descriptors; an UNSUPPORTED verdict
+        when the time is over on a loop that cannot be observed.
 
     Raises:
         UnsafeLoopAccess: another thread used the loop without

@@ -57,6 +57,41 @@ async def test_a_silent_outside_connection_lasts_to_the_deadline(
 
 
 @on_idle_loop
+async def test_a_settled_loop_with_a_silent_outside_connection_is_quiet(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    loop = asyncio.get_running_loop()
+    inside, outside = pair
+    loop.add_reader(inside, int)
+    verdict = await wait_until_idle(0.05, horizon=0)
+    assert verdict.kind is VerdictKind.QUIET
+    assert not verdict
+    host, port = outside.getsockname()
+    assert str(verdict) == f"quiet, not proved idle: descriptor tcp {host}:{port}"
+
+
+@on_idle_loop
+async def test_a_loop_at_work_is_not_quiet(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pair[0], int)
+    job = loop.run_in_executor(None, time.sleep, 0.1)
+    verdict = await wait_until_idle(0.05, horizon=0)
+    assert verdict.kind is VerdictKind.DEADLINE
+    await job
+
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110 - a loop without rest is what it is about
+            await asyncio.sleep(0)
+
+    spinner = asyncio.create_task(spin())
+    verdict = await wait_until_idle(0.05, horizon=0)
+    assert verdict.kind is VerdictKind.DEADLINE
+    spinner.cancel()
+
+
+@on_idle_loop
 async def test_what_an_outside_connection_brings_is_waited_for(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
