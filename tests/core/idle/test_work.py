@@ -65,6 +65,48 @@ async def test_a_job_whose_future_was_cancelled_counts_until_it_ends() -> None:
     assert seen == ["fed"]
 
 
+def test_a_cancelled_job_of_an_executor_with_hidden_threads_counts() -> None:
+    """Its thread is nobody's business; only the job's own future tells."""
+    orders: queue.Queue[concurrent.futures.Future[None] | None] = queue.Queue()
+
+    class Elsewhere(concurrent.futures.Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            future: concurrent.futures.Future[None] = concurrent.futures.Future()
+            future.set_running_or_notify_cancel()
+            orders.put(future)
+            return future
+
+    def run() -> None:
+        while True:
+            try:
+                future = orders.get(timeout=0.001)
+            except queue.Empty:
+                continue
+            if future is None:
+                return
+            time.sleep(JOB)
+            future.set_result(None)
+            return  # it has fed the loop by that, and would count from now on
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        before = time.perf_counter()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.run_in_executor(Elsewhere(), int), 0.01)
+        await proof()
+        assert time.perf_counter() - before > JOB - 0.01
+
+    try:
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+    finally:
+        orders.put(None)
+        thread.join()
+
+
 @on_idle_loop
 async def test_a_trivial_job_is_never_missed_nor_waited_for_too_long() -> None:
     loop = asyncio.get_running_loop()
