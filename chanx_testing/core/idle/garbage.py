@@ -21,7 +21,8 @@ from types import FrameType
 # freezes a whole heap, which is never below some ten thousand.
 _FROZEN_BY_PYTHON = 2_000
 
-_lock = threading.Lock()
+# Re-entrant: a collection may run a finalizer that runs a loop.
+_lock = threading.RLock()
 _collecting: set[int] = set()  # the threads in which a collection runs
 _held = 0
 _frozen_by_us = False

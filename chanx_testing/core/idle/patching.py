@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_lock = threading.Lock()
+# Re-entrant: a collection may come in between and run a finalizer that runs a loop.
+_lock = threading.RLock()
 
 
 class Patch:

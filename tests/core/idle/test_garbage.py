@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
+from chanx_testing.core.idle import IdleEventLoop, garbage, wait_until_idle
 
 from .helpers import LONG, on_idle_loop, proof
 
@@ -149,3 +149,25 @@ async def test_a_collection_sees_the_test_only_and_is_cheap() -> None:
     for _ in range(100):
         await proof()
     assert (time.perf_counter() - start) / 100 < 0.005
+
+
+def test_a_finalizer_may_run_a_loop_while_another_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[bool] = []
+    freeze = garbage._freeze
+
+    async def inner() -> None:
+        ran.append(True)
+
+    def freeze_with_a_finalizer() -> None:
+        if not ran:
+            with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+                ran.append(False)
+                runner.run(inner())
+        freeze()
+
+    monkeypatch.setattr(garbage, "_freeze", freeze_with_a_finalizer)
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        runner.run(inner())
+    assert ran == [False, True, True]
