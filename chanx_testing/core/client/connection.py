@@ -15,12 +15,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from asgiref.compatibility import guarantee_single_callable
-
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors, timeouts
-from chanx_testing.core.client.application import ApplicationUnderTest
-from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
+from chanx_testing.core.client.application import (
+    ApplicationUnderTest,
+    single_callable,
+)
+from chanx_testing.core.client.frame_queue import (
+    AsgiMessage,
+    Frame,
+    FrameQueue,
+    InputQueue,
+)
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import (
     Lifespan,
@@ -193,7 +199,7 @@ class Connection:
     ) -> None:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
-        self.application: Application = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
+        self.application: Application = single_callable(application)
         self.scope: dict[str, Any] = websocket_scope(
             path, headers, subprotocols, spec_version
         )
@@ -201,7 +207,7 @@ class Connection:
         query = self.scope["query_string"].decode("utf-8")
         self.transcript = Transcript(show_path(self.scope["path"], query))
         self.event_loop: asyncio.AbstractEventLoop | None = None
-        self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
+        self.input_queue = InputQueue()
         self.output_queue: FrameQueue = FrameQueue(
             on_put=weakly(self._frame_came), on_get=weakly(self._frame_taken)
         )
@@ -255,7 +261,7 @@ class Connection:
             self._running = ApplicationUnderTest(
                 self.application,
                 self.scope,
-                self.input_queue.get,
+                self.input_queue,
                 functools.partial(send_by_rules, self._rules, self.output_queue),
                 guard=self.application_guard(),
                 on_end=weakly(self._wake),

@@ -24,16 +24,26 @@ _shared: ContextVar[tuple["Lifespan", ...]] = ContextVar(
 def has_lifespan(application: Any) -> bool:
     """Return whether an application is known to have a lifespan, without calling it.
 
-    Known are those of Starlette and FastAPI, Litestar, Quart, and any object that says
-    so itself with an attribute ``lifespan``. A plain function is not: called with a
-    scope that it does not expect it could do anything.
+    Known are those of Starlette and FastAPI, Litestar, Quart, any object that says so
+    itself with an attribute ``lifespan``, and middleware that keeps one of these in its
+    attribute ``app``, as Starlette's does. A plain function is not: called with a scope
+    that it does not expect it could do anything. Nor is a route, which leads to an
+    application but does not pass its lifespan on.
     """
-    router = getattr(application, "router", None)
-    return (
-        hasattr(router, "lifespan_context")
-        or hasattr(application, "lifespan")
-        or hasattr(application, "before_serving_funcs")
-    )
+    seen: set[int] = set()
+    while application is not None and id(application) not in seen:
+        seen.add(id(application))
+        router = getattr(application, "router", None)
+        if (
+            hasattr(router, "lifespan_context")
+            or hasattr(application, "lifespan")
+            or hasattr(application, "before_serving_funcs")
+        ):
+            return True
+        if hasattr(application, "matches"):
+            return False
+        application = getattr(application, "app", None)
+    return False
 
 
 def shared_lifespan(application: Any) -> "Lifespan | None":
