@@ -1,0 +1,1 @@
+"""Consumers that are not ours, each from its released package, unchanged."""
