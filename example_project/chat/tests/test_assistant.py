@@ -54,3 +54,8 @@ class AssistantTests(WebsocketTestCase):
 
         messages = await self.auth_communicator.receive_all_messages()
         self.assertEqual(messages[-1].payload.text, "You are in 1 room: Lobby.")
+
+    async def test_a_stranger_is_not_answered(self):
+        await self.communicator.connect()
+
+        await self.communicator.assert_closed(4401)

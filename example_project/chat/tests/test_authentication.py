@@ -107,6 +107,11 @@ class TokenTests(WebsocketTestCase):
 
         await communicator.assert_authenticated_status_ok()
 
+    async def test_a_client_without_a_token_is_refused(self):
+        await self.communicator.connect()
+
+        await self.communicator.assert_closed(4401)
+
     async def test_a_wrong_token_is_refused(self):
         communicator = self.create_communicator(
             headers=[
