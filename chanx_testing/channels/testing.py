@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, ParamSpec, cast
 
 from asgiref.sync import sync_to_async
-from channels.layers import InMemoryChannelLayer, channel_layers
 from django.test import TransactionTestCase
 
 from chanx_testing.channels.database import connections_kept_open
+from chanx_testing.channels.layers import forget_messages, layers_watched
 from chanx_testing.channels.login import (
     Credentials,
     Headers,
@@ -56,6 +56,13 @@ __all__ = [
 _P = ParamSpec("_P")
 
 
+@contextmanager
+def application_guard() -> Iterator[None]:
+    """Surround the life of an application."""
+    with connections_kept_open(), layers_watched():
+        yield
+
+
 class WebsocketCommunicator(WebsocketCommunicatorMixin):
     """A WebSocket client of a Django Channels application, for tests.
 
@@ -66,8 +73,8 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     """
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Keep the database connection of the test open while the application runs."""
-        return connections_kept_open()
+        """Keep the test's database connection open, and account of channel layers."""
+        return application_guard()
 
     def timeout_scale(self) -> float:
         """Return the factor of the environment, else of ``CHANX``."""
@@ -377,10 +384,7 @@ class WebsocketTestCase(TransactionTestCase):
             # The end of one connection may have been an event for another.
             found += connection.unseen_errors()
             leftover.update(connection.leftover_tasks())
-        for layer in channel_layers.backends.values():
-            # What a consumer did not leave must not be there for the next test.
-            if isinstance(layer, InMemoryChannelLayer):
-                await layer.flush()
+        await forget_messages()
         if leftover:
             named = sorted(idle.describe_task(task) for task in leftover)
             for task in leftover:

@@ -34,5 +34,6 @@ SETTINGS: Final[dict[str, Setting]] = {
         True, (bool,), "send_authentication_message"
     ),
     "SEND_COMPLETION": Setting(False, (bool,), "send_completion"),
+    "TEST_LAYER_SHARED": Setting(False, (bool,)),
     "TEST_TIMEOUT_SCALE": Setting(1, (int, float)),
 }

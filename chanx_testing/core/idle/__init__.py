@@ -4,6 +4,7 @@ A wait ends as soon as it is proved that nothing can arrive before its deadline,
 otherwise lasts as long as it was told. It never guesses.
 """
 
+from .accounts import Account, accounted
 from .describe import describe_task
 from .install import installed, new_event_loop
 from .loop import IdleEventLoop, IdleSelector
@@ -19,6 +20,7 @@ from .verdict import (
 from .waiting import exempt_descriptor, is_supported, wait, wait_until_idle
 
 __all__ = [
+    "Account",
     "Deadlock",
     "IdleEventLoop",
     "IdleSelector",
@@ -26,6 +28,7 @@ __all__ = [
     "UnsupportedLoopWarning",
     "Verdict",
     "VerdictKind",
+    "accounted",
     "background",
     "describe_task",
     "exempt_descriptor",

@@ -268,6 +268,16 @@ class IdleEventLoop(_Base):
             self.monitor.starting_children -= 1
         return transport, protocol
 
+    async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        transport, protocol = await super().create_connection(*args, **kwargs)
+        self.monitor.connections.add(transport)
+        return transport, protocol
+
+    async def create_unix_connection(self, *args: Any, **kwargs: Any) -> Any:
+        transport, protocol = await super().create_unix_connection(*args, **kwargs)
+        self.monitor.connections.add(transport)
+        return transport, protocol
+
     def add_signal_handler(  # type: ignore[override]
         self, sig: int, callback: Callable[..., object], *args: Any
     ) -> None:

@@ -16,12 +16,14 @@ blocked: what it does may reach them.
 
 import asyncio
 import math
+import selectors
 import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import garbage
+from .accounts import Connections
 from .clock import Clock
 from .describe import describe_task, task_is_runnable
 from .descriptors import open_descriptors
@@ -88,6 +90,7 @@ class Monitor:
         self.starting_children = 0
         self.signals: dict[int, str] = {}
         self.own_descriptors: set[int] = set()
+        self.connections = Connections()
         self.waiters: list[Waiter] = []
         # Counts what was scheduled on the loop: a change while the loop sleeps means
         # that a finalizer, a signal handler or a stray thread has scheduled something.
@@ -269,7 +272,11 @@ class Monitor:
     def _open_obligation(self) -> bool:
         """Whether anything is open that wakes the loop when it ends."""
         return bool(
-            self.jobs or self.signals or self._live_children() or self._descriptors()
+            self.jobs
+            or self.signals
+            or self._live_children()
+            or self._under_way()
+            or self._descriptors()
         )
 
     def _live_children(self) -> bool:
@@ -277,8 +284,23 @@ class Monitor:
             self.children = [c for c in self.children if c.get_returncode() is None]
         return bool(self.children or self.starting_children)
 
+    def _under_way(self) -> list[str]:
+        """What could still come over accounted connections, one phrase each."""
+        accounts = self.connections.by_descriptor().values()
+        phrases = [text for account in set(accounts) for text in account.under_way()]
+        return sorted(set(phrases))
+
     def _descriptors(self) -> list[str]:
-        return open_descriptors(self._loop.watched_keys(), self.own_descriptors)
+        """The descriptors that nobody answers for, one phrase each."""
+        accounts = self.connections.by_descriptor()
+        keys = self._loop.watched_keys()
+        # One that is also watched for writing has something left to send.
+        answered = {
+            key.fd
+            for key in keys
+            if key.fd in accounts and key.events == selectors.EVENT_READ
+        }
+        return open_descriptors(keys, self.own_descriptors | answered)
 
     def _explain(self, waiter: Waiter, *, running: bool) -> Verdict:
         """What could still happen at the deadline, one phrase each."""
@@ -301,6 +323,7 @@ class Monitor:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             reasons.append("callbacks are always ready" + (f": {names}" * bool(names)))
+        reasons += self._under_way()
         descriptors = self._descriptors()
         timer = self.timers.next(waiter.task)
         if timer is not None and waiter.horizon != 0:

@@ -1,0 +1,69 @@
+"""Descriptors whose traffic somebody in this process keeps account of.
+
+A socket to a server, as that of a Redis channel layer, could bring something at any
+time, for all that one process can see. Where all that the server can send is the answer
+to something that this process has sent, whoever counts what was sent and what came back
+knows better: nothing comes while nothing is under way.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from .timers import background
+
+__all__ = ["Account", "Connections", "accounted"]
+
+
+class Account(Protocol):
+    """Who keeps account of some connections."""
+
+    def under_way(self) -> list[str]:
+        """Return what could still come over them, one phrase each; [] for nothing.
+
+        Called on the loop's thread whenever the loop would sleep; returns at once.
+        """
+
+
+_current: ContextVar[Account | None] = ContextVar("chanx_testing_account", default=None)
+
+
+@contextmanager
+def accounted(account: Account) -> Iterator[None]:
+    """Have ``account`` answer for the connections that are made inside.
+
+    It follows the context, into tasks that are created inside. The timers that are set
+    inside are its own too: they count as background.
+    """
+    token = _current.set(account)
+    try:
+        with background():
+            yield
+    finally:
+        _current.reset(token)
+
+
+class Connections:
+    """The accounted connections of one loop."""
+
+    def __init__(self) -> None:
+        self._accounts: weakref.WeakKeyDictionary[asyncio.BaseTransport, Account] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def add(self, transport: asyncio.BaseTransport) -> None:
+        """Note a new connection, in the context that made it."""
+        if (account := _current.get()) is not None:
+            self._accounts[transport] = account
+
+    def by_descriptor(self) -> dict[int, Account]:
+        """Return the accounts of the open connections by their descriptors."""
+        found: dict[int, Account] = {}
+        for transport, account in tuple(self._accounts.items()):
+            socket: Any = transport.get_extra_info("socket")
+            if socket is not None and not transport.is_closing():
+                found[socket.fileno()] = account
+        return found

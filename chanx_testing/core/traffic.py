@@ -1,0 +1,255 @@
+"""What goes over a channel layer, counted where this process gives and takes it.
+
+A layer on a server (Redis) is out of sight of the proof that nothing more can come: its
+socket is open. But what comes over it was sent by somebody, and in a test that is this
+process. A message is counted before it is handed to the layer, and counted off when the
+layer hands it to a consumer. Where no operation is under way and no message is
+outstanding, the layer's sockets have nothing to bring.
+
+Not seen are messages of other processes, and those that do not pass through the layer's
+methods. What is counted and never arrives (dropped by a full channel, say) leaves the
+account open: then waits last to their deadlines, as they do without an account.
+"""
+
+import asyncio
+import functools
+import threading
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from chanx_testing.core import observe
+from chanx_testing.core.idle import accounted, describe_task
+
+Method = Callable[..., Awaitable[Any]]
+
+WATCHED: Final = (
+    "send",
+    "receive",
+    "new_channel",
+    "group_add",
+    "group_discard",
+    "group_send",
+)
+"""The methods of a channel layer, as the specification of Channels names them:
+https://channels.readthedocs.io/en/latest/channel_layer_spec.html"""
+
+
+# Seconds; the first is enough unless a cancellation was lost.
+_PAUSES: Final = (0.02, 0.1, 1.0)
+
+
+class Traffic:
+    """The account of one channel layer; an :class:`~chanx_testing.core.idle.Account`.
+
+    Args:
+        name: What the layer is called in reasons.
+
+    Attributes:
+        shared: Whether other processes write to the layer too. Then it is never quiet.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.shared = False
+        self._name = name
+        self._lock = threading.Lock()
+        self._operations: Counter[str] = Counter()
+        self._channels: set[str] = set()
+        self._members: defaultdict[str, set[str]] = defaultdict(set)
+        self._outstanding: Counter[str] = Counter()
+        self._receiving: dict[asyncio.Task[Any], str] = {}
+
+    def under_way(self) -> list[str]:
+        """Return what could still come over the layer, one phrase each."""
+        with self._lock:
+            found = [
+                f"{method}() on {self._name}"
+                for method, count in self._operations.items()
+                if count
+            ]
+            if self.shared and self._receiving:
+                found.append(f"messages of other processes over {self._name}")
+            for task, channel in self._receiving.items():
+                if self._outstanding[channel] > 0:
+                    found.append(f"a message on its way over {self._name}")
+                elif channel not in self._channels:
+                    found.append(f"a receiver of unknown messages on {self._name}")
+                elif task.cancelling():
+                    found.append(
+                        f"a receiver leaving {self._name}: {describe_task(task)}"
+                    )
+        return found
+
+    # The methods of the layer.
+
+    async def send(self, original: Method, channel: str, message: Any) -> Any:
+        """Count a message to one channel."""
+        with self._operation("send"):
+            self._expect([channel])
+            try:
+                return await original(channel, message)
+            except BaseException:
+                self._arrived(channel)
+                raise
+
+    async def group_send(self, original: Method, group: str, message: Any) -> Any:
+        """Count a message to every member of a group."""
+        with self._operation("group_send"):
+            with self._lock:
+                members = tuple(self._members[group])
+            self._expect(members)
+            return await original(group, message)
+
+    async def receive(self, original: Method, channel: str) -> Any:
+        """Count a message off when it is handed to whoever waits for it."""
+        receiving = asyncio.ensure_future(original(channel))
+        with self._lock:
+            self._receiving[receiving] = channel
+        try:
+            message = await asyncio.shield(receiving)
+        except asyncio.CancelledError:
+            await _cancel(receiving)
+            raise
+        finally:
+            with self._lock:
+                self._receiving.pop(receiving, None)
+        self._arrived(channel)
+        return message
+
+    async def new_channel(self, original: Method, *args: Any, **kwargs: Any) -> Any:
+        """Note a channel that nobody can have written to before."""
+        with self._operation("new_channel"):
+            channel = await original(*args, **kwargs)
+            with self._lock:
+                self._channels.add(channel)
+            return channel
+
+    async def group_add(self, original: Method, group: str, channel: str) -> Any:
+        """Note a member, from the moment at which it may become one."""
+        with self._operation("group_add"):
+            with self._lock:
+                self._members[group].add(channel)
+            return await original(group, channel)
+
+    async def group_discard(self, original: Method, group: str, channel: str) -> Any:
+        """Forget a member, when it certainly is none any more."""
+        with self._operation("group_discard"):
+            result = await original(group, channel)
+            with self._lock:
+                self._members[group].discard(channel)
+            return result
+
+    @contextmanager
+    def _operation(self, method: str) -> Iterator[None]:
+        with self._lock:
+            self._operations[method] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._operations[method] -= 1
+
+    def _expect(self, channels: Iterable[str]) -> None:
+        with self._lock:
+            self._outstanding.update(channels)
+
+    def _arrived(self, channel: str) -> None:
+        with self._lock:
+            self._outstanding[channel] -= 1
+
+
+async def _cancel(receiving: "asyncio.Future[Any]") -> None:
+    """Cancel a receiver until it is gone.
+
+    One cancellation may be lost: a Redis client that is cancelled while it reads the
+    answer to a command may take it for the end of that command, and go on to the next.
+    The consumer would wait for it for seconds.
+    """
+    for pause in _PAUSES:
+        receiving.cancel()
+        done, _ = await asyncio.wait([receiving], timeout=pause)
+        if done:
+            break
+    if receiving.done() and not receiving.cancelled():
+        # It ended by itself; nobody is left to be told how.
+        receiving.exception()
+
+
+class _Watch:
+    """How often a layer is watched, and by which account."""
+
+    def __init__(self, layer: Any) -> None:
+        self.traffic = Traffic(type(layer).__name__)
+        self.count = 0
+        self.replaced: dict[str, Any] = {}
+
+
+_watches: "weakref.WeakKeyDictionary[Any, _Watch]" = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+_MISSING: Final = object()
+
+
+@contextmanager
+def traffic_watched(
+    layers: Iterable[Any], *, shared: bool = False
+) -> Iterator[None]:
+    """Keep account of what goes over these channel layers while the block runs.
+
+    Blocks may overlap in any order; after the last one for a layer, the layer has its
+    own methods again.
+
+    Args:
+        layers: Channel layers, each an object with the methods of the specification.
+        shared: Whether other processes write to them too.
+    """
+    with ExitStack() as stack:
+        for layer in layers:
+            _begin(layer, shared)
+            stack.callback(_end, layer)
+        yield
+
+
+def _begin(layer: Any, shared: bool) -> None:
+    with _lock:
+        watch = _watches.setdefault(layer, _Watch(layer))
+        watch.traffic.shared = shared
+        watch.count += 1
+        if watch.count > 1:
+            return
+        for name in WATCHED:
+            if (original := getattr(layer, name, None)) is None:
+                continue
+            watch.replaced[name] = vars(layer).get(name, _MISSING)
+            setattr(layer, name, _counting(watch.traffic, name, original))
+
+
+def _end(layer: Any) -> None:
+    with _lock:
+        watch = _watches[layer]
+        watch.count -= 1
+        if watch.count:
+            return
+        for name, before in watch.replaced.items():
+            if before is _MISSING:
+                delattr(layer, name)
+            else:
+                setattr(layer, name, before)
+        watch.replaced.clear()
+
+
+def _counting(traffic: Traffic, name: str, original: Method) -> Method:
+    counted = getattr(traffic, name)
+
+    @functools.wraps(original)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        with accounted(traffic):
+            # What the layer starts for itself is no task of the application.
+            token = observe.watcher.set(None)
+            try:
+                return await counted(original, *args, **kwargs)
+            finally:
+                observe.watcher.reset(token)
+
+    return call
