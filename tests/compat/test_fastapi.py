@@ -124,6 +124,15 @@ def connection(
     return WebsocketCommunicator(application, path, **options)
 
 
+async def handshake(path: str, **options: Any) -> tuple[bool, Any]:
+    """Connect, end the connection again, and return how the handshake was answered."""
+    communicator = connection(path, **options)
+    try:
+        return tuple(await communicator.connect())
+    finally:
+        await communicator.disconnect()
+
+
 @pytest.fixture(autouse=True)
 def nobody_there() -> None:
     closed.clear()
@@ -138,14 +147,14 @@ async def test_handshake_is_accepted() -> None:
 
 
 async def test_handshake_is_rejected_by_a_dependency() -> None:
-    assert await connection("/v1/rooms/1").connect() == (False, 4401)
+    assert await handshake("/v1/rooms/1") == (False, 4401)
     with pytest.raises(ConnectionRejected, match="no token"):
         async with connection("/v1/rooms/1"):
             pass
 
 
 async def test_handshake_with_a_wrong_parameter_is_rejected() -> None:
-    assert await connection("/v1/rooms/one?token=ann").connect() == (False, 1008)
+    assert await handshake("/v1/rooms/one?token=ann") == (False, 1008)
 
 
 async def test_frames_of_json() -> None:
@@ -186,7 +195,7 @@ async def test_groups_between_two_clients() -> None:
 
 async def test_crash_before_the_handshake_surfaces() -> None:
     with pytest.raises(LookupError, match="broken connect"):
-        await connection("/v1/broken").connect()
+        await handshake("/v1/broken")
 
 
 async def test_crash_in_a_handler_surfaces() -> None:

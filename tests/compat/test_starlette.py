@@ -1,6 +1,8 @@
 """Starlette: function endpoints and WebSocketEndpoint."""
 # ruff: noqa: E402 - the package has to be there before its parts are imported
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -109,6 +111,15 @@ def connection(path: str = "/room", **options: Any) -> WebsocketCommunicator:
     return WebsocketCommunicator(application, path, **options)
 
 
+async def handshake(path: str, **options: Any) -> tuple[bool, Any]:
+    """Connect, end the connection again, and return how the handshake was answered."""
+    communicator = connection(path, **options)
+    try:
+        return tuple(await communicator.connect())
+    finally:
+        await communicator.disconnect()
+
+
 @pytest.fixture(autouse=True)
 def nobody_left() -> None:
     left.clear()
@@ -135,12 +146,12 @@ async def test_handshake_is_rejected_by_an_exception() -> None:
 
 @pytest.mark.parametrize(("who", "status"), [("denied", 402), ("lost", 404)])
 async def test_handshake_is_denied_with_a_status(who: str, status: int) -> None:
-    accepted, seen = await connection(f"/members?as={who}").connect()
+    accepted, seen = await handshake(f"/members?as={who}")
     assert (accepted, seen) == (False, status)
 
 
 async def test_handshake_without_a_route_is_rejected() -> None:
-    accepted, _ = await connection("/nowhere").connect()
+    accepted, _ = await handshake("/nowhere")
     assert not accepted
 
 
@@ -186,7 +197,7 @@ async def test_groups_between_two_clients() -> None:
 
 async def test_crash_before_the_handshake_surfaces() -> None:
     with pytest.raises(LookupError, match="broken connect"):
-        await connection("/members?as=broken").connect()
+        await handshake("/members?as=broken")
 
 
 async def test_crash_in_a_handler_surfaces() -> None:
@@ -216,6 +227,14 @@ async def test_cleanup_of_an_endpoint_runs() -> None:
     async with connection("/bytes"):
         pass
     assert left == [(1000, "on_disconnect")]
+
+
+def test_cleanup_where_the_test_leaves_is_quiet(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asyncio.run(connection().connect())
+    gc.collect()
+    assert caplog.text == ""
 
 
 async def test_nothing_more_is_proved() -> None:

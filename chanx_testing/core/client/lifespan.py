@@ -149,6 +149,9 @@ class Lifespan:
                     f"{failed.get('message') or 'it gave no reason'}"
                 )
             )
+            # Nobody asks where a test leaves its connection open: the loop cancels the
+            # application at its end, and asyncio would call this a forgotten error.
+            answer.exception()
 
 
 @asynccontextmanager
