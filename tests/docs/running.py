@@ -7,7 +7,8 @@ Two kinds of pages:
   file, and the test cases in it are run by unittest and have to pass. Code with a bare
   ``await`` is run inside a test, with a connected ``communicator``.
 * A page with the comment ``<!-- run as commands -->`` is run as a reader would: its
-  files are written into a directory of their own, and its commands are run there.
+  files are written into an empty directory, and its commands are run there. With
+  ``<!-- run as commands after the tutorial -->`` the tutorial's project is there.
 
 Written here rather than taken from a package for doctests in Markdown: the examples
 are test cases of Django, which have to be run by unittest inside a database and a
@@ -49,7 +50,12 @@ class ExampleFailed(AssertionError):
 
 def runs_as_commands(page: Path) -> bool:
     """Return whether a page says that its commands are run."""
-    return "<!-- run as commands -->" in page.read_text(encoding="utf-8")
+    return "<!-- run as commands" in page.read_text(encoding="utf-8")
+
+
+def goes_on_after_the_tutorial(page: Path) -> bool:
+    """Return whether the commands of a page need the tutorial's project."""
+    return "<!-- run as commands after" in page.read_text(encoding="utf-8")
 
 
 def commands_not_run(page: Path) -> list[str]:
@@ -256,18 +262,17 @@ def _importable(root: Path) -> Iterator[None]:
 # --- As commands ----------------------------------------------------------------
 
 
-def run_commands(root: Path, page: Path, *, on_tutorial: bool) -> None:
+def run_commands(root: Path, page: Path) -> None:
     """Write the files of a page and run its commands, in the order of the page.
 
     Args:
         root: An empty directory.
         page: The page.
-        on_tutorial: Begin with the project that the tutorial ends with.
 
     Raises:
         ExampleFailed: A command fails, or does not print what the page shows.
     """
-    if on_tutorial:
+    if goes_on_after_the_tutorial(page):
         _run("django-admin startproject mysite .", root)
         write_tutorial(root)
     for block in blocks_of(page):

@@ -15,7 +15,6 @@ from tests.docs.pages import (
     directives_of,
 )
 from tests.docs.running import (
-    TUTORIAL,
     PageRun,
     commands_not_run,
     run_commands,
@@ -56,7 +55,7 @@ def test_examples_pass(page, tmp_path):
 
 @pytest.mark.parametrize("page", AS_COMMANDS, ids=name_of)
 def test_commands_do_what_is_shown(page, tmp_path):
-    run_commands(tmp_path, page, on_tutorial=page != TUTORIAL)
+    run_commands(tmp_path, page)
 
 
 def test_every_block_has_a_language_that_says_whether_it_runs():
@@ -106,6 +105,9 @@ def test_what_is_not_run_is_known():
             "make help    # list the rest",
         ],
         "docs/howto/debugging.md": ["CHANX_TEST_TIMEOUT_SCALE=5 python manage.py test"],
+        "docs/howto/fastapi.md": [
+            "python -m pip install 'chanx-testing[fastapi]' pytest pytest-asyncio"
+        ],
         "docs/howto/runners.md": ["python -m pip install pytest pytest-django"],
         "docs/tutorial.md": ["python -m pip install chanx-testing"],
     }

@@ -23,9 +23,9 @@ def rows_of(page: str) -> list[list[str]]:
     rows: list[list[str]] = []
     lines = (REFERENCE / page).read_text(encoding="utf-8").splitlines()
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith("|") and not line.startswith("|---"):
-            if not following.startswith("|---"):
-                rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        is_head = following.startswith("|---")
+        if line.startswith("|") and not line.startswith("|---") and not is_head:
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
 
 
@@ -35,7 +35,7 @@ def test_the_settings_are_those_of_the_code():
         for key, default, attribute, _ in rows_of("settings.md")
     }
     wanted = {
-        key: (repr(DEFAULTS[key]).replace("'", '"'), setting.attribute or "–")
+        key: (repr(DEFAULTS[key]).replace("'", '"'), setting.attribute or "none")
         for key, setting in SETTINGS.items()
     }
     assert shown == wanted
@@ -89,6 +89,16 @@ def test_every_public_name_of_a_communicator_has_an_entry():
     shown = set(re.findall(r"WebsocketCommunicator\.(\w+)$", text, re.MULTILINE))
     public = {name for name in dir(WebsocketCommunicator) if not name.startswith("_")}
     assert shown == public
+
+
+def test_every_attribute_of_a_communicator_has_an_entry():
+    async def application(scope, receive, send):
+        raise AssertionError("never called")
+
+    communicator = WebsocketCommunicator(application, "/")
+    public = {name for name in vars(communicator) if not name.startswith("_")}
+    rows = {row[0].strip("`") for row in rows_of("communicator.md")}
+    assert public <= rows
 
 
 def test_every_public_name_of_a_login_has_an_entry():

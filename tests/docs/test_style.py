@@ -10,7 +10,9 @@ PAGES = all_pages()
 
 # The end of a sentence, and a second one on the same line.
 _SECOND_SENTENCE = re.compile(r"(?<!^\d)[.!?][)\"*`]* +(?=[A-Z`])")
-_WORDS = re.compile(r"\b(simply|easily|just|obviously|seamless\w*|comprehensive)\b", re.I)
+_WORDS = re.compile(
+    r"\b(simply|easily|just|obviously|seamless\w*|comprehensive)\b", re.IGNORECASE
+)
 
 
 def lines_of(page):
