@@ -63,6 +63,7 @@ demo: $(VENV)/.installed-demo ## Run the tests of the example project
 
 run: $(VENV)/.installed-demo ## Serve the example project under Daphne (ADDR=127.0.0.1:8000)
 	$(PY) manage.py migrate --no-input --verbosity 0
+	$(PY) manage.py create_demo
 	$(PY) manage.py runserver $(ADDR)
 
 # --- Tests ----------------------------------------------------------------------

@@ -397,12 +397,14 @@ class WebsocketTestCase(TransactionTestCase):
         return found
 
     def _warn_of_tasks(self, named: list[str]) -> None:
-        warnings.warn(
+        code = getattr(type(self), self._testMethodName).__code__
+        warnings.warn_explicit(
             f"{self.id()}: the application left tasks running after its connection "
             f"ended; they were cancelled: {'; '.join(named)}. Cancel them in the "
             f"consumer's disconnect().",
             LeftoverTaskWarning,
-            stacklevel=2,
+            code.co_filename,
+            code.co_firstlineno,
         )
 
     # Headers and their owners.

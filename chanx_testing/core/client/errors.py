@@ -114,5 +114,5 @@ class NotConnected(RuntimeError):
     """A frame was sent before the handshake."""
 
 
-class LeftoverTaskWarning(ResourceWarning):
+class LeftoverTaskWarning(RuntimeWarning):
     """Tasks of an application go on after its connection ended."""

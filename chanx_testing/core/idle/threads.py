@@ -43,6 +43,9 @@ class Census:
     def __init__(self) -> None:
         self._creator = threading.get_ident()
         self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
+        # Threads that `threading` does not know, as those of execnet under pytest-xdist:
+        # recognised by their outermost frames.
+        self._nameless: dict[int, FrameType] = {}
         frames = sys._current_frames()
         # A frame that holds itself would keep its callers, and the loop, alive.
         del frames[self._creator]
@@ -53,6 +56,10 @@ class Census:
             frame = frames.get(ident)
             if frame is not None and not is_parked(frame):
                 self._outsiders[ident] = weakref.ref(thread)
+        known = {thread.ident for thread in threading.enumerate()}
+        for ident, frame in frames.items():
+            if ident not in known and not is_parked(frame):
+                self._nameless[ident] = _outermost(frame)
 
     def busy(self, owner: int, *, strict: bool = False) -> list[str]:
         """Every thread that is not parked, with where it is.
@@ -72,6 +79,7 @@ class Census:
             if is_parked(frame):
                 # It waits to be fed, so from now on what feeds it counts.
                 self._outsiders.pop(ident, None)
+                self._nameless.pop(ident, None)
             elif strict or not self._is_outsider(ident, frame):
                 suspects.append((ident, frame))
         # A thread in the middle of starting has no frame yet.
@@ -93,8 +101,12 @@ class Census:
         return reasons
 
     def _is_outsider(self, ident: int, frame: FrameType) -> bool:
+        if ident in feeders:
+            return False
+        if (root := self._nameless.get(ident)) is not None:
+            return _outermost(frame) is root
         known = self._outsiders.get(ident)
-        if known is None or ident in feeders:
+        if known is None:
             return False
         thread = known()
         if thread is not None and thread.is_alive() and _minds_its_own(frame):
@@ -103,6 +115,12 @@ class Census:
         # taken up a job of the test.
         self._outsiders.pop(ident, None)
         return False
+
+
+def _outermost(frame: FrameType) -> FrameType:
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def _minds_its_own(frame: FrameType) -> bool:

@@ -1,0 +1,1 @@
+"""``manage.py test``, as Django has it, on loops that can be asked whether they rest."""
