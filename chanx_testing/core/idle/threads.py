@@ -43,7 +43,7 @@ class Census:
     def __init__(self) -> None:
         self._creator = threading.get_ident()
         self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
-        # Threads that `threading` does not know, as those of execnet under pytest-xdist:
+        # Threads that `threading` does not know, as execnet has them (pytest-xdist):
         # recognised by their outermost frames.
         self._nameless: dict[int, FrameType] = {}
         frames = sys._current_frames()

@@ -1,1 +1,1 @@
-"""``manage.py test``, as Django has it, on loops that can be asked whether they rest."""
+"""``manage.py test``, as Django has it, on loops that can tell when they are idle."""
