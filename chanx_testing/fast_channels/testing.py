@@ -3,15 +3,18 @@
 Neither Django nor Channels is imported, and fast-channels need not be installed.
 """
 
+from typing import Self
+
 from chanx_testing.core.capture import (
     CapturedBroadcastEvent,
     capture_broadcast_events,
 )
 from chanx_testing.core.client.connection import Application, Closed
+from chanx_testing.core.client.errors import ConnectionRejected
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import lifespan
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
-from chanx_testing.core.routing import RoutingError, consumer_for
+from chanx_testing.core.routing import RoutingError, consumer_for, find_route
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -47,3 +50,19 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
         except RoutingError:
             # A path without a route is the application's to refuse, when it is asked.
             return None
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ConnectionRejected: The handshake was refused. Where no route leads to the
+                path, a note lists those that there are.
+        """
+        try:
+            return await super().__aenter__()
+        except ConnectionRejected as rejected:
+            try:
+                find_route(self.application, self.scope["path"])
+            except RoutingError as error:
+                rejected.add_note(str(error))
+            raise

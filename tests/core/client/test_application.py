@@ -1,0 +1,170 @@
+"""What counts as an application, and what as its end."""
+
+import contextvars
+
+import pytest
+
+from chanx_testing.core.client.application import says_client_left
+from chanx_testing.core.client.lifespan import has_lifespan
+from chanx_testing.core.communicator import WebsocketCommunicator
+
+
+class WebSocketDisconnect(Exception):
+    """As frameworks have one of their own."""
+
+
+class Left(WebSocketDisconnect):
+    """An endpoint's own kind of it."""
+
+
+def reading(error, *, reads):
+    """An application that accepts, reads so many messages and raises."""
+
+    async def application(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(reads):
+            await receive()
+        raise error
+
+    return application
+
+
+# Its end.
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WebSocketDisconnect(),
+        Left(),
+        ExceptionGroup("tasks", [Left(), ExceptionGroup("more", [Left()])]),
+    ],
+)
+async def test_a_disconnect_after_the_end_is_an_end(error):
+    async with WebsocketCommunicator(reading(error, reads=1), "/") as comm:
+        pass
+    assert comm.future.exception() is None
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+async def test_a_disconnect_before_the_end_is_a_crash(reads):
+    application = reading(WebSocketDisconnect("made up"), reads=reads)
+    with pytest.raises(WebSocketDisconnect, match="made up"):
+        async with WebsocketCommunicator(application, "/") as comm:
+            await comm.send_to(text_data="go")
+
+
+async def test_the_end_must_be_read_and_not_be_on_its_way():
+    application = reading(WebSocketDisconnect("made up"), reads=1)
+    comm = WebsocketCommunicator(application, "/")
+    await comm.connect()
+    await comm.send_to(text_data="go")
+    with pytest.raises(WebSocketDisconnect, match="made up"):
+        await comm.disconnect()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LookupError("WebSocketDisconnect"),
+        ExceptionGroup("tasks", [WebSocketDisconnect(), LookupError()]),
+    ],
+)
+def test_anything_else_is_none(error):
+    assert not says_client_left(error)
+
+
+# What may be an application.
+
+
+class Awaited:
+    """Called with all three at once, then awaited."""
+
+    def __init__(self, scope, receive, send):
+        self.receive, self.send = receive, send
+        seen.append(variable.get())
+
+    def __await__(self):
+        return self.run().__await__()
+
+    async def run(self):
+        await self.receive()
+        await self.send({"type": "websocket.accept"})
+        await self.receive()
+
+
+class Consumer:
+    """As consumers are: the class is not called with a scope."""
+
+    @classmethod
+    def as_asgi(cls):
+        async def application(scope, receive, send):
+            await Awaited(scope, receive, send)
+
+        return application
+
+
+class Double:
+    """An application of ASGI 2."""
+
+    def __init__(self, scope):
+        self.scope = scope
+
+    async def __call__(self, receive, send):
+        await Awaited(self.scope, receive, send)
+
+
+seen = []
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+@pytest.mark.parametrize("application", [Awaited, Consumer, Double])
+async def test_a_class_is_an_application(application):
+    async with WebsocketCommunicator(application, "/"):
+        pass
+
+
+async def test_the_context_of_the_test_does_not_reach_what_is_called():
+    seen.clear()
+    variable.set("set")
+    async with WebsocketCommunicator(Awaited, "/"):
+        assert seen == ["unset"]
+
+
+# Its lifespan.
+
+
+class Wrapping:
+    """Middleware that keeps what it wraps in ``app``."""
+
+    def __init__(self, app):
+        self.app = app
+
+
+class Living:
+    """An application that says so itself."""
+
+    lifespan = None
+
+
+class Route(Wrapping):
+    """Leads to an application, and answers nothing else."""
+
+    def matches(self, scope):
+        return None
+
+
+def test_a_lifespan_is_seen_under_middleware():
+    assert has_lifespan(Wrapping(Wrapping(Living())))
+    assert not has_lifespan(Wrapping(lambda scope: None))
+
+
+def test_a_route_hides_the_lifespan_of_what_it_leads_to():
+    assert not has_lifespan(Wrapping(Route(Living())))
+
+
+def test_middleware_around_itself_is_no_lifespan():
+    application = Wrapping(None)
+    application.app = application
+    assert not has_lifespan(application)
