@@ -7,6 +7,7 @@ try:
     from fast_channels.consumer import AsyncJsonWebsocketConsumer
     from fast_channels.exceptions import (
         AcceptConnection,
+        ChannelFull,
         DenyConnection,
         StopConsumer,
     )
@@ -29,6 +30,7 @@ __all__ = [
     "AcceptConnection",
     "AsyncJsonWebsocketConsumer",
     "BaseChannelLayer",
+    "ChannelFull",
     "DenyConnection",
     "InMemoryChannelLayer",
     "StopConsumer",

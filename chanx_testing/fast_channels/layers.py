@@ -1,10 +1,14 @@
 """Channel layers of fast-channels that live as long as a test."""
 
+import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from typing import Any
 
 from chanx_testing.fast_channels._package import (
     BaseChannelLayer,
+    ChannelFull,
     InMemoryChannelLayer,
     channel_layers,
 )
@@ -26,6 +30,10 @@ def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]
             with in_memory_layers("chat") as layers:
                 yield layers
 
+    Other than the in-memory layer of fast-channels, these may be sent to from any
+    thread and any event loop, as one in Redis: FastAPI runs a synchronous endpoint in a
+    thread, and what it broadcasts from there is sent on a loop of that thread.
+
     A consumer looks its layer up when it is connected, and its broadcasts at each call.
     A layer that the application keeps in a variable of its own is not replaced.
 
@@ -40,7 +48,7 @@ def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]
         alias: channel_layers.get(alias)
         for alias in aliases or channel_layers.list_aliases()
     }
-    layers = {alias: InMemoryChannelLayer() for alias in before}
+    layers: dict[str, InMemoryChannelLayer] = {alias: _Layer() for alias in before}
     try:
         for alias, layer in layers.items():
             channel_layers.register(alias, layer)
@@ -51,3 +59,54 @@ def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]
                 channel_layers.unregister(alias)
             else:
                 channel_layers.register(alias, former)
+
+
+class _Layer(InMemoryChannelLayer):
+    """Hands each message to the loop that its receiver is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loops: dict[str, asyncio.AbstractEventLoop] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Return the name of a channel that is received from on this loop."""
+        name = await super().new_channel(prefix)
+        self._loops[name] = asyncio.get_running_loop()
+        return name
+
+    async def receive(self, channel: str) -> Any:
+        """Wait for the next message on a channel."""
+        self._loops[channel] = asyncio.get_running_loop()
+        return await super().receive(channel)
+
+    async def send(self, channel: str, message: Any) -> None:
+        """Send a message; what a receiver on another loop has no room for is lost.
+
+        So is what is sent to a loop that is closed: nobody is there any more.
+        """
+        loop = self._loops.get(channel)
+        if loop is None or loop is asyncio.get_running_loop():
+            await super().send(channel, message)
+            return
+        with suppress(RuntimeError):
+            # The sender may change its message before the other loop comes to it.
+            loop.call_soon_threadsafe(self._deliver, channel, deepcopy(message))
+
+    async def group_send(self, group: str, message: Any) -> None:
+        """Send a message to every member of a group."""
+        self.require_valid_group_name(group)
+        # A list at one go: the loop of a member may change the group meanwhile.
+        for channel in list(self.groups.get(group, ())):
+            with suppress(ChannelFull):
+                await self.send(channel, message)
+
+    def _deliver(self, channel: str, message: Any) -> None:
+        task = asyncio.ensure_future(self._deliver_here(channel, message))
+        # A loop holds its tasks weakly.
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    async def _deliver_here(self, channel: str, message: Any) -> None:
+        with suppress(ChannelFull):
+            await super().send(channel, message)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import anyio
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from fastapi import (
     BackgroundTasks,
     Depends,
@@ -30,6 +29,7 @@ from chanx_testing.core.client.errors import (
     ProtocolError,
 )
 from chanx_testing.fast_channels.testing import WebsocketCommunicator, lifespan
+from tests.fast_channels.http import http_get
 
 
 def serving(endpoint, path="/ws", **options):
@@ -42,25 +42,6 @@ def serving(endpoint, path="/ws", **options):
 def client(endpoint, path="/ws", **options):
     application = endpoint if isinstance(endpoint, FastAPI) else serving(endpoint)
     return WebsocketCommunicator(application, path, **options)
-
-
-async def http_get(app, path):
-    """The status of a GET, with what the application does after it answered."""
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "path": path,
-        "query_string": b"",
-        "headers": [],
-        "state": {},
-    }
-    server = ApplicationCommunicator(app, scope)
-    await server.send_input({"type": "http.request", "body": b""})
-    status = (await server.receive_output())["status"]
-    await server.receive_output()
-    await server.wait()
-    return status
 
 
 async def echo(websocket: WebSocket):

@@ -1,11 +1,14 @@
 """Layers that live as long as a test."""
 
 import asyncio
+import threading
 from typing import Literal
 
 import pytest
 from fast_channels.consumer import AsyncWebsocketConsumer
+from fast_channels.exceptions import ChannelFull
 from fast_channels.layers import InMemoryChannelLayer, channel_layers
+from fastapi import FastAPI
 
 from chanx_testing.core.decorators import event_handler
 from chanx_testing.core.idle import new_event_loop
@@ -13,6 +16,7 @@ from chanx_testing.fast_channels.layers import in_memory_layers
 from chanx_testing.fast_channels.testing import WebsocketCommunicator
 from chanx_testing.fast_channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages.base import BaseMessage
+from tests.fast_channels.http import http_get
 
 
 class Notice(BaseMessage):
@@ -80,6 +84,97 @@ async def test_a_broadcast_arrives():
             await NoticeConsumer.broadcast_event(Notice(payload="hi"))
             messages = await comm.receive_all_messages("event_complete")
     assert messages == [Notice(payload="hi")]
+
+
+# Threads and loops.
+
+
+def in_a_thread(coroutine):
+    """Run a coroutine on a loop of its own in another thread; awaits its end."""
+    return asyncio.to_thread(asyncio.run, coroutine)
+
+
+async def test_a_synchronous_endpoint_of_fastapi_broadcasts():
+    app = FastAPI()
+    app.router.add_websocket_route("/ws", NoticeConsumer.as_asgi())
+
+    @app.get("/announce")
+    def announce(text: str):
+        NoticeConsumer.broadcast_event_sync(Notice(payload=text))
+
+    with in_memory_layers("notices"):
+        async with WebsocketCommunicator(app, "/ws") as comm:
+            assert await http_get(app, "/announce", query=b"text=hi") == 200
+            assert await comm.receive_all_messages("event_complete") == [
+                Notice(payload="hi")
+            ]
+
+
+async def test_messages_from_another_loop_arrive_in_their_order():
+    async def several():
+        for number in range(5):
+            await NoticeConsumer.broadcast_event(Notice(payload=str(number)))
+
+    with in_memory_layers("notices"):
+        async with WebsocketCommunicator(NoticeConsumer, "/") as comm:
+            await in_a_thread(several())
+            frames = await comm.receive_all_json()
+    said = [frame["payload"] for frame in frames if frame["action"] == "notice"]
+    assert said == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_message_is_copied_before_another_loop_takes_it():
+    async def change():
+        message = {"type": "notice", "text": "hi"}
+        await layers["notices"].send("here", message)
+        message["text"] = "bye"
+
+    with in_memory_layers("notices") as layers:
+        waiting = asyncio.create_task(layers["notices"].receive("here"))
+        await asyncio.sleep(0)
+        # This loop is held up until the other one is through.
+        thread = threading.Thread(target=asyncio.run, args=(change(),))
+        thread.start()
+        thread.join()
+        assert (await waiting)["text"] == "hi"
+
+
+async def test_a_channel_that_is_full_drops_what_another_loop_sends():
+    with in_memory_layers("notices") as layers:
+        layer = layers["notices"]
+        layer.capacity = 1
+        name = await layer.new_channel()
+        for text in ("first", "second"):
+            await in_a_thread(layer.send(name, {"text": text}))
+        assert (await layer.receive(name))["text"] == "first"
+        assert layer.channels == {}
+
+
+async def test_a_channel_that_is_full_says_so_on_its_own_loop():
+    with in_memory_layers("notices") as layers:
+        layer = layers["notices"]
+        layer.capacity = 1
+        name = await layer.new_channel()
+        await layer.group_add("everybody", name)
+        await layer.send(name, {})
+        with pytest.raises(ChannelFull):
+            await layer.send(name, {})
+        await layer.group_send("everybody", {})
+
+
+async def test_a_receiver_whose_loop_is_closed_is_gone():
+    with in_memory_layers("notices") as layers:
+        name = await in_a_thread(layers["notices"].new_channel())
+        await layers["notices"].send(name, {})
+        assert layers["notices"].channels == {}
+
+
+async def test_the_names_of_groups_are_checked():
+    with in_memory_layers("notices") as layers, pytest.raises(TypeError):
+        await layers["notices"].group_send("every body", {})
+
+
+# From one test to the next.
 
 
 async def leave_open(consumer, kept):
