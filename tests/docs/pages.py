@@ -17,6 +17,7 @@ A comment before a block says what cannot be seen from the block itself:
 ``<!-- replace -->`` for a file that is shown anew instead of being continued.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Block:
     @property
     def place(self) -> str:
         """Where it is, for a person to open."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{os.path.relpath(self.page, ROOT)}:{self.line}"
 
     @property
     def path(self) -> str | None:
