@@ -6,6 +6,7 @@ from typing import Annotated
 
 import anyio
 import pytest
+import starlette
 from fastapi import (
     BackgroundTasks,
     Depends,
@@ -339,6 +340,10 @@ async def test_a_dependency_refuses_with_a_code():
     assert (caught.value.code, caught.value.reason) == (1008, "members only")
 
 
+@pytest.mark.skipif(
+    tuple(map(int, starlette.__version__.split(".")[:2])) < (0, 41),
+    reason="Starlette drops the response that FastAPI makes of the exception",
+)
 async def test_a_dependency_refuses_with_a_response():
     async def members_only():
         raise HTTPException(402, "Pay first", headers={"x-price": "10"})
@@ -352,6 +357,17 @@ async def test_a_dependency_refuses_with_a_response():
     assert handshake.code is None
     assert handshake.header("X-Price") == "10"
     assert handshake.header("content-type") == "application/json"
+    assert handshake.body == b'{"detail":"Pay first"}'
+
+
+async def test_an_endpoint_answers_with_a_response():
+    async def endpoint(websocket: WebSocket):
+        response = JSONResponse({"detail": "Pay first"}, 402, {"x-price": "10"})
+        await websocket.send_denial_response(response)
+
+    handshake = await client(endpoint).connect()
+    assert handshake == (False, 402)
+    assert handshake.header("X-Price") == "10"
     assert handshake.body == b'{"detail":"Pay first"}'
 
 
