@@ -14,7 +14,7 @@ from chanx_testing.constants import (
     MESSAGE_ACTION_COMPLETE,
 )
 from chanx_testing.core.client import errors
-from chanx_testing.core.client.connection import Application, Headers
+from chanx_testing.core.client.connection import Application, Headers, Yielding
 from chanx_testing.core.client.conversation import Conversation
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.timeouts import (
@@ -86,7 +86,7 @@ class WebsocketCommunicatorMixin(Conversation):
         )
         if self.consumer is not None:
             self.transcript.consumer = self.consumer.__name__
-        self._adapter: TypeAdapter[Any] | None = (
+        self._typed_adapter: TypeAdapter[Any] | None = (
             TypeAdapter(reduce(or_, message_types)) if message_types else None
         )
         self._completion_seen = False
@@ -111,8 +111,8 @@ class WebsocketCommunicatorMixin(Conversation):
 
     # The consumer's language.
 
-    @property
-    def action_key(self) -> str:  # type: ignore[override]
+    @Yielding
+    def action_key(self) -> str:
         """The key on the wire that tells one message from another."""
         return str(self.resolve_setting("MESSAGE_ACTION_KEY"))
 
@@ -132,7 +132,7 @@ class WebsocketCommunicatorMixin(Conversation):
         )
 
     def _message_adapter(self) -> TypeAdapter[Any]:
-        adapter = self._adapter or getattr(
+        adapter = self._typed_adapter or getattr(
             self.consumer, "outgoing_message_adapter", None
         )
         if adapter is None:
@@ -149,11 +149,11 @@ class WebsocketCommunicatorMixin(Conversation):
         typed: TypeAdapter[Any] = adapter
         return typed
 
-    def _decode(self, content: Any) -> Any:
+    def _decode_message(self, content: Any) -> Any:
         """Return the typed message of one decoded frame."""
         adapter = self._message_adapter()
         try:
-            return adapter.validate_python(self._to_python(content))
+            return adapter.validate_python(self._from_wire_keys(content))
         except ValidationError as error:
             known = ", ".join(sorted(getattr(self.consumer, "outgoing_actions", ())))
             actions = f" (actions {known})" if known else ""
@@ -169,17 +169,17 @@ class WebsocketCommunicatorMixin(Conversation):
             self.add_transcript(failure)
             raise failure from error
 
-    def _spelling(self) -> dict[str, Any]:
+    def _wire_spelling(self) -> dict[str, Any]:
         """How keys are written on the wire, for ``to_wire`` and ``from_wire``."""
         return {
             "action_key": self.action_key,
             "camel": bool(self.resolve_setting("CAMELIZE")),
         }
 
-    def _to_python(self, content: Any) -> Any:
+    def _from_wire_keys(self, content: Any) -> Any:
         if not isinstance(content, dict):
             return content
-        return from_wire(content, **self._spelling())
+        return from_wire(content, **self._wire_spelling())
 
     # Verbs.
 
@@ -200,7 +200,7 @@ class WebsocketCommunicatorMixin(Conversation):
                 f"send_json() takes plain data."
             )
         content = message.model_dump(mode="json")
-        await self.send_json_to(to_wire(content, **self._spelling()))
+        await self.send_json_to(to_wire(content, **self._wire_spelling()))
 
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""
@@ -231,14 +231,14 @@ class WebsocketCommunicatorMixin(Conversation):
             TypeError: The types are not known.
         """
         self._message_adapter()
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         while True:
-            found = await self._peek(deadline)
+            found = await self._peek_next(deadline)
             if not isinstance(found, Frame):
                 raise self._nothing_came("a message", deadline, found)
             content = await self.receive_json_from(deadline.remaining())
             if not self._note_completion(content):
-                return self._decode(content)
+                return self._decode_message(content)
 
     def _note_completion(self, content: Any) -> bool:
         """Return whether decoded data is a completion signal, and remember it."""
@@ -266,7 +266,7 @@ class WebsocketCommunicatorMixin(Conversation):
             AssertionError: A frame is not JSON.
             Exception: What the application raised, where it sent nothing before.
         """
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         collected: list[Any] = []
         while await self._data_frame(deadline):
             collected.append(await self.receive_json_from(deadline.remaining()))
@@ -276,7 +276,7 @@ class WebsocketCommunicatorMixin(Conversation):
 
     async def _data_frame(self, deadline: Deadline) -> bool:
         """Wait for the next frame and return whether it carries data."""
-        found = await self._peek(deadline)
+        found = await self._peek_next(deadline)
         return isinstance(found, Frame) and found.type == "websocket.send"
 
     async def receive_all_messages(
@@ -310,16 +310,16 @@ class WebsocketCommunicatorMixin(Conversation):
             TypeError: The types are not known.
         """
         self._message_adapter()
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         collection = Collection(stop_action, newest_stimulus=ticks.last_stimulus)
         while True:
-            found = await self._peek(deadline)
+            found = await self._peek_next(deadline)
             if not isinstance(found, Frame) or found.type != "websocket.send":
                 if self._ends_by_idleness(stop_action):
                     if not collection.messages:
                         self._raise_crash()
                     return collection.messages
-                raise self._incomplete(collection, deadline, found)
+                raise self._incomplete_error(collection, deadline, found)
             content = await self.receive_json_from(deadline.remaining())
             if self._note_completion(content):
                 action = content[self.action_key]
@@ -330,7 +330,7 @@ class WebsocketCommunicatorMixin(Conversation):
                     await self._collect_from_group(collection, deadline)
                 return collection.messages
             collection.contents.append(content)
-            collection.messages.append(self._decode(content))
+            collection.messages.append(self._decode_message(content))
             if (
                 isinstance(content, dict)
                 and content.get(self.action_key) == stop_action
@@ -344,14 +344,14 @@ class WebsocketCommunicatorMixin(Conversation):
         self, collection: "Collection", deadline: Deadline
     ) -> None:
         """Add what the group delivers, up to its completion signal."""
-        await self._settle(deadline)
+        await self._let_settle(deadline)
         while (frame := self.output_queue.head) and frame.type == "websocket.send":
             content = await self.receive_json_from(deadline.remaining())
             if self._note_completion(content):
                 return
-            collection.messages.append(self._decode(content))
+            collection.messages.append(self._decode_message(content))
 
-    def _incomplete(
+    def _incomplete_error(
         self,
         collection: "Collection",
         deadline: Deadline,
@@ -365,13 +365,13 @@ class WebsocketCommunicatorMixin(Conversation):
         error = errors.IncompleteMessages(
             f"Expected messages up to the action {collection.stop_action!r} "
             f"{deadline}, but it did not come. Received:{listed}\n"
-            + " ".join(self._explain(collection, found))
+            + " ".join(self._explain_incomplete(collection, found))
         )
         error.messages = tuple(collection.contents)
-        return self._told(error)
+        return self._with_transcript(error)
 
     def _raise_crash_with(self, listed: str) -> None:
-        running = self._running
+        running = self._under_test
         if running is not None and running.crash is not None:
             running.crash.add_note(
                 f"The application raised this while messages were collected; "
@@ -379,7 +379,7 @@ class WebsocketCommunicatorMixin(Conversation):
             )
             self._raise_crash()
 
-    def _explain(
+    def _explain_incomplete(
         self, collection: "Collection", found: Frame | Verdict | None
     ) -> list[str]:
         """Return what is known about why a stop action did not come."""
@@ -442,22 +442,22 @@ class WebsocketCommunicatorMixin(Conversation):
         if expected is None:
             expected = bool(self.resolve_setting("SEND_AUTHENTICATION_MESSAGE"))
         if not expected:
-            await self._settle(self._deadline(after_auth_time))
+            await self._let_settle(self._deadline_after(after_auth_time))
             return None
-        deadline = self._deadline(max_auth_time)
-        found = await self._peek(deadline)
+        deadline = self._deadline_after(max_auth_time)
+        found = await self._peek_frame(deadline)
         if not isinstance(found, Frame):
             raise self._nothing_came(self._authentication_wanted(), deadline, found)
         if found.action(self.action_key) != "authentication":
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected {self._authentication_wanted()}, but first came "
                     f"{show_message(found.message)}."
                 )
             )
         content = await self.receive_json_from(deadline.remaining())
-        message = AuthenticationMessage.model_validate(self._to_python(content))
-        await self._settle(self._deadline(after_auth_time))
+        message = AuthenticationMessage.model_validate(self._from_wire_keys(content))
+        await self._let_settle(self._deadline_after(after_auth_time))
         return message
 
     def _authentication_wanted(self) -> str:
@@ -489,16 +489,17 @@ class WebsocketCommunicatorMixin(Conversation):
             return
         if message is None:
             self._raise_crash()
-            if self.closed is None:
+            closed = self._link_state.closed
+            if closed is None:
                 return
-            seen = f"the connection was {self.closed}"
+            seen = f"the connection was {closed}"
         else:
             payload = message.payload
             data = shorten(repr(conceal(payload.data)))
             seen = (
                 f"it is {payload.status_code} {payload.status_text}, with data {data}"
             )
-        raise self._told(
+        raise self._with_transcript(
             errors.AuthenticationFailed(
                 f"Expected authentication status 200 on {self.transcript.path}, but "
                 f"{seen}. Check the headers that the communicator was given."

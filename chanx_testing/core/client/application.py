@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
@@ -46,6 +46,10 @@ def says_client_left(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(says_client_left, error.exceptions))
     return any(base.__name__ == "WebSocketDisconnect" for base in type(error).__mro__)
+
+
+CANCELLATIONS: Final = 10
+"""How often an application is cancelled that catches its cancellation and goes on."""
 
 
 @dataclass
@@ -130,6 +134,8 @@ class ApplicationUnderTest:
         self.crash: BaseException | None = None
         self.crash_seen = False
         self.failures: list[HandlerFailure] = []
+        self._given: list[BaseException] = []
+        self._closed = False
         self.loop = asyncio.get_running_loop()
         # A context of its own, as a server gives to each connection: what the test set
         # in its context variables must not reach the application.
@@ -151,9 +157,15 @@ class ApplicationUnderTest:
         try:
             with guard:
                 return await application(scope, self._input_queue.get, send)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt):
             raise
+        except SystemExit as error:
+            self.crash = error
+            # Out of a task it would end the loop at once, under the hands of the test.
+            raise RuntimeError("The application raised SystemExit.") from error
         except BaseException as error:
+            if self._closed:
+                raise
             if self._input_queue.end_was_read and says_client_left(error):
                 # How an endpoint ends that reads until there is nothing more to read.
                 return None
@@ -211,6 +223,9 @@ class ApplicationUnderTest:
                 )
                 errors.append(failure.error)
         for name, error in failed_tasks(self.loop, observe.watcher, self._watch):
+            if any(error is known for known in self._given):
+                continue
+            self._given.append(error)
             error.add_note(
                 f"Raised in {name}, a task that the application left behind."
             )
@@ -235,7 +250,37 @@ class ApplicationUnderTest:
             "application: cancelled" if self.task.cancelled() else "application: ended"
         )
 
-    async def cancel(self) -> None:
-        """Cancel the application; wait a second at most until it is gone."""
+    async def cancel(self) -> bool:
+        """Cancel the application, and again where it goes on, for a second at most.
+
+        Returns:
+            Whether it let itself be cancelled. If not, it was ended by force.
+        """
+        for _ in range(CANCELLATIONS):
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=1 / CANCELLATIONS)
+            if self.task.done():
+                return True
+        await self._close()
+        return False
+
+    async def _close(self) -> None:
+        """End an application that catches every cancellation.
+
+        ``asyncio.run()`` cancels the tasks that it knows of and waits until they are
+        done: such a one would never let it end.
+        """
+        self._closed = True
+        coroutine = self.task.get_coro()
+        assert coroutine is not None
+        try:
+            coroutine.close()
+        # It may raise anything, or await on: then Python says so with a RuntimeError.
+        except Exception as error:
+            self.note(f"{type(error).__name__} while it was ended by force: {error}")
         self.task.cancel()
-        await asyncio.wait([self.task], timeout=1)
+        await asyncio.wait([self.task], timeout=1 / CANCELLATIONS)
+        if not self.task.done():
+            asyncio._unregister_task(self.task)
+        elif not self.task.cancelled():
+            self.task.exception()

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors, timeouts
@@ -38,7 +38,7 @@ from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.scope import websocket_scope
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline, DefaultSeconds
 from chanx_testing.core.idle import Verdict, VerdictKind
-from chanx_testing.core.observe import ticks
+from chanx_testing.core.observe import ticks, watcher
 from chanx_testing.core.transcript import (
     Transcript,
     add_transcript,
@@ -52,9 +52,15 @@ Application = Callable[..., Any]
 Headers = Iterable[tuple[bytes, bytes]]
 _E = TypeVar("_E", bound=BaseException)
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 SETTLE_SECONDS: Final = 0.1
 """How long a step may take to rest where an outside descriptor forbids proof."""
+
+ENDLESS: Final = Verdict(
+    VerdictKind.DEADLINE, ("the application sends one frame after the other",)
+)
+"""The verdict where no wait came to its end, because each ended with a frame."""
 
 _kept: ContextVar["list[Connection] | None"] = ContextVar(
     "chanx_testing_kept", default=None
@@ -98,6 +104,31 @@ class Link:
     """The client left, with this code."""
     told: bool = False
     """The application was told of the end."""
+
+
+class Yielding(Generic[_T]):
+    """A property that gives way to an attribute of the same name.
+
+    Subclasses in test suites have attributes of their own, and were written before
+    this class had its: ``self.closed = True`` must not be an error there.
+
+    Args:
+        getter: What computes the value.
+    """
+
+    def __init__(self, getter: Callable[[Any], _T]) -> None:
+        self._getter = getter
+        self.__doc__ = getter.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> Self | _T:
+        """Return the value for ``instance``."""
+        return self if instance is None else self._getter(instance)
 
 
 @contextmanager
@@ -211,11 +242,11 @@ class Connection:
         self.output_queue: FrameQueue = FrameQueue(
             on_put=weakly(self._frame_came), on_get=weakly(self._frame_taken)
         )
-        self._link = Link()
-        self._rules = Rules()
-        self._lifespan: Lifespan | None = None
-        self._running: ApplicationUnderTest | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._link_state = Link()
+        self._asgi_rules = Rules()
+        self._own_lifespan: Lifespan | None = None
+        self._under_test: ApplicationUnderTest | None = None
+        self._frame_waiters: set[asyncio.Future[None]] = set()
         self._expected_errors: tuple[type[BaseException], ...] = ()
         self._wants_lifespan = lifespan
 
@@ -234,12 +265,12 @@ class Connection:
     @property
     def future(self) -> "asyncio.Task[Any]":
         """The task of the application; the first look at it starts the application."""
-        return self._start().task
+        return self._ensure_started().task
 
-    @property
+    @Yielding
     def closed(self) -> Closed | None:
         """How the application closed the connection, or None while it has not."""
-        return self._link.closed
+        return self._link_state.closed
 
     def expect_errors(self, *types: type[BaseException]) -> None:
         """Let errors of the application pass that the test does not receive.
@@ -253,23 +284,23 @@ class Connection:
         """
         self._expected_errors += types or (BaseException,)
 
-    def _start(self) -> ApplicationUnderTest:
-        if self._running is None:
+    def _ensure_started(self) -> ApplicationUnderTest:
+        if self._under_test is None:
             self.event_loop = asyncio.get_running_loop()
             self.transcript.restart()
-            self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
-            self._running = ApplicationUnderTest(
+            self._asgi_rules.denial = DENIAL in (self.scope.get("extensions") or {})
+            self._under_test = ApplicationUnderTest(
                 self.application,
                 self.scope,
                 self.input_queue,
-                functools.partial(send_by_rules, self._rules, self.output_queue),
+                functools.partial(send_by_rules, self._asgi_rules, self.output_queue),
                 guard=self.application_guard(),
-                on_end=weakly(self._wake),
+                on_end=weakly(self._wake_waiters),
                 note=functools.partial(self.transcript.add, "·"),
             )
             if (connections := _kept.get()) is not None:
                 connections.append(self)
-        return self._running
+        return self._under_test
 
     def _on_own_loop(self) -> ApplicationUnderTest:
         """Return the application, started if need be.
@@ -277,7 +308,7 @@ class Connection:
         Raises:
             WrongEventLoop: It runs on another loop than this one.
         """
-        running = self._start()
+        running = self._ensure_started()
         if self.event_loop is not asyncio.get_running_loop() and not running.ended:
             raise errors.WrongEventLoop(
                 f"{self.transcript.name} ({self.transcript.path}) was connected on "
@@ -293,7 +324,7 @@ class Connection:
     def _frame_came(self, frame: Frame) -> None:
         message = frame.message
         self.transcript.add("←", message)
-        link, running = self._link, self._running
+        link, running = self._link_state, self._under_test
         if frame.type == "websocket.accept":
             link.accepted = True
         elif frame.type == "websocket.close" and link.closed is None:
@@ -315,41 +346,42 @@ class Connection:
         ):
             failure.answered = True
             frame.failure = failure
-        self._wake()
+        self._wake_waiters()
 
     def _frame_taken(self, frame: Frame) -> None:
         if frame.failure is not None:
             frame.failure.seen = True
 
     def _tell_of_end(self, code: int, reason: str = "") -> None:
-        if not self._link.told:
-            self._link.told = True
+        if not self._link_state.told:
+            self._link_state.told = True
             self.input_queue.put_nowait(disconnect_event(code, reason))
 
     # Waiting.
 
-    def _wake(self) -> None:
-        for waiter in self._waiters:
+    def _wake_waiters(self) -> None:
+        for waiter in self._frame_waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _deadline(self, timeout: float | None) -> Deadline:
+    def _deadline_after(self, timeout: float | None) -> Deadline:
         if timeout is None or timeouts.debugging():
             return Deadline(None)
         if isinstance(timeout, DefaultSeconds):
             timeout *= self.timeout_scale()
         return Deadline(timeout)
 
-    async def _wait(self, deadline: Deadline) -> Verdict | None:
+    async def _wait_for_change(self, deadline: Deadline) -> Verdict | None:
         """Wait until a frame comes or the application ends (None), or say why not."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._frame_waiters.add(waiter)
         try:
             return await idle.wait(waiter, deadline.remaining())
         finally:
-            self._waiters.discard(waiter)
+            self._frame_waiters.discard(waiter)
+            deadline.look()
 
-    async def _peek(self, deadline: Deadline) -> Frame | Verdict | None:
+    async def _peek_frame(self, deadline: Deadline) -> Frame | Verdict | None:
         """Return the next frame without taking it.
 
         Returns:
@@ -357,20 +389,35 @@ class Connection:
             has ended or closed, so that none can.
         """
         while (frame := self.output_queue.head) is None:
-            if self._on_own_loop().ended or self._link.closed is not None:
+            if self._on_own_loop().ended or self._link_state.closed is not None:
                 return None
-            verdict = await self._wait(deadline)
+            verdict = await self._wait_for_change(deadline)
             if verdict is not None and self.output_queue.head is None:
-                return None if self._start().ended else verdict
+                return None if self._ensure_started().ended else verdict
         return frame
 
-    async def _settle(self, deadline: Deadline) -> None:
+    async def _peek_next(self, deadline: Deadline) -> Frame | Verdict | None:
+        """Do what :meth:`_peek_frame` does, for a verb that takes many frames.
+
+        A frame that came after the deadline is left for the next verb: where an
+        application sends without end, the verb would have none either.
+        """
+        found = await self._peek_frame(deadline)
+        deadline.look()
+        if isinstance(found, Frame) and deadline.is_before(found.tick):
+            return ENDLESS
+        return found
+
+    async def _let_settle(self, deadline: Deadline) -> None:
         """Let what the last step began come to rest, where rest can be told.
 
         A timer that is still to fire does not count: an application that sleeps rests.
         """
         loop = asyncio.get_running_loop()
-        if not idle.is_supported(loop):
+        # The client of an application is no client of the test: whoever waits for that
+        # application waits for this one too, and which of two waits is in vain cannot
+        # be told from outside.
+        if watcher.get() is not None or not idle.is_supported(loop):
             return
         left = deadline.remaining()
         grace = SETTLE_SECONDS if left is None else min(SETTLE_SECONDS, left)
@@ -378,6 +425,14 @@ class Connection:
         if verdict is not None and verdict.kind is VerdictKind.DEADLINE:
             # It is at work still. An open descriptor alone would have been QUIET.
             await idle.wait(loop.create_future(), deadline.remaining(), horizon=0)
+
+    async def _cannot_tell(self, verdict: Verdict) -> bool:
+        """Return whether a wait was in vain only because rest cannot be proved here."""
+        if verdict.kind is VerdictKind.DEADLINE:
+            nobody = asyncio.get_running_loop().create_future()
+            rest = await idle.wait(nobody, SETTLE_SECONDS, horizon=0)
+            return rest is not None and rest.kind is VerdictKind.QUIET
+        return verdict.kind is VerdictKind.UNSUPPORTED
 
     async def wait_until_idle(self, timeout: float | None = ONE_SECOND) -> Verdict:
         """Wait until it is proved that nothing more can come.
@@ -390,11 +445,11 @@ class Connection:
             else false; its ``reasons`` say what is still at work, or why it cannot be
             told.
         """
-        return await idle.wait_until_idle(self._deadline(timeout).remaining())
+        return await idle.wait_until_idle(self._deadline_after(timeout).remaining())
 
     # Errors.
 
-    def _told(self, error: _E) -> _E:
+    def _with_transcript(self, error: _E) -> _E:
         """Return ``error`` with the transcript of this connection, to be raised."""
         self.add_transcript(error)
         return error
@@ -402,14 +457,14 @@ class Connection:
     def add_transcript(self, error: BaseException) -> None:
         """Add what was said on this connection to ``error``, as a note, once."""
         closing = []
-        if self._running is not None:
-            closing.append(self._running.describe())
+        if self._under_test is not None:
+            closing.append(self._under_test.describe())
         if unread := self.output_queue.qsize():
             closing.append(f"{unread} frames not received yet")
         add_transcript(error, self.transcript, self.transcript.render(closing))
 
     def _raise_crash(self) -> None:
-        running = self._running
+        running = self._under_test
         if running is not None and running.crash is not None:
             self.add_transcript(running.crash)
             running.raise_crash()
@@ -423,11 +478,11 @@ class Connection:
             f"Expected {expected} {deadline}, but {self._why_nothing(verdict)}"
         )
         error.verdict = verdict
-        return self._told(error)
+        return self._with_transcript(error)
 
     def _why_nothing(self, verdict: Verdict | None) -> str:
-        if self._link.closed is not None:
-            return f"the connection was {self._link.closed}."
+        if self._link_state.closed is not None:
+            return f"the connection was {self._link_state.closed}."
         if verdict is None:
             return (
                 "the application has ended and sent nothing more. "
@@ -457,7 +512,7 @@ class Connection:
         self.transcript.add("→", message)
         ticks.stimulate()
         if message.get("type") == "websocket.disconnect":
-            self._link.told = True
+            self._link_state.told = True
         await self.input_queue.put(message)
 
     async def receive_output(self, timeout: float | None = ONE_SECOND) -> AsgiMessage:
@@ -475,10 +530,10 @@ class Connection:
             NothingCame: A ``TimeoutError``: none came in time, or none can come.
             Exception: What the application raised, once its messages are taken.
         """
-        return await self._take(self._deadline(timeout), "a frame")
+        return await self._take_frame(self._deadline_after(timeout), "a frame")
 
-    async def _take(self, deadline: Deadline, expected: str) -> AsgiMessage:
-        found = await self._peek(deadline)
+    async def _take_frame(self, deadline: Deadline, expected: str) -> AsgiMessage:
+        found = await self._peek_frame(deadline)
         if isinstance(found, Frame):
             return self.output_queue.get_nowait()
         raise self._nothing_came(expected, deadline, found)
@@ -507,27 +562,27 @@ class Connection:
             RuntimeError: The connection was opened before.
             Exception: What the application raised.
         """
-        if self._link.opened:
+        if self._link_state.opened:
             raise RuntimeError(
                 f"connect() was called twice on {self.transcript.name} "
                 f"({self.transcript.path}). A communicator is one connection: make "
                 f"another one for a second."
             )
-        self._link.opened = True
-        deadline = self._deadline(timeout)
-        await self._start_up()
+        self._link_state.opened = True
+        deadline = self._deadline_after(timeout)
+        await self._start_lifespan()
         await self.send_input({"type": "websocket.connect"})
-        found = await self._peek(deadline)
+        found = await self._peek_frame(deadline)
         if not isinstance(found, Frame):
             raise self._nothing_came(
                 "the application to accept or close the connection", deadline, found
             )
         answer = await self.receive_output(deadline.remaining())
         handshake = await self._read_handshake(answer, deadline)
-        await self._settle(deadline)
+        await self._let_settle(deadline)
         return handshake
 
-    async def _start_up(self) -> None:
+    async def _start_lifespan(self) -> None:
         shared = shared_lifespan(self.application)
         if shared is not None:
             self.scope["state"] = {**shared.state, **self.scope.get("state", {})}
@@ -538,11 +593,11 @@ class Connection:
         if wanted:
             lifespan = Lifespan(self.application)
             await lifespan.startup()
-            self._lifespan = lifespan
+            self._own_lifespan = lifespan
             self.scope["state"] = {**lifespan.state, **self.scope.get("state", {})}
 
-    async def _shut_down(self) -> None:
-        lifespan, self._lifespan = self._lifespan, None
+    async def _stop_lifespan(self) -> None:
+        lifespan, self._own_lifespan = self._own_lifespan, None
         if lifespan is not None:
             await lifespan.shutdown()
 
@@ -555,7 +610,7 @@ class Connection:
                 self.response_headers = headers
                 chosen, offered = answer.get("subprotocol"), self.scope["subprotocols"]
                 if chosen is not None and offered and chosen not in offered:
-                    raise self._told(
+                    raise self._with_transcript(
                         AssertionError(
                             f"Expected the application to choose a subprotocol that "
                             f"the client offers ({', '.join(offered)}), but it chose "
@@ -569,11 +624,11 @@ class Connection:
                 return Handshake.refuse(code, answer.get("reason") or "")
         body, more = b"", True
         while more:
-            part = await self._take(deadline, "the body of the denial response")
+            part = await self._take_frame(deadline, "the body of the denial response")
             body += part.get("body") or b""
             more = bool(part.get("more_body"))
         handshake = Handshake.deny(answer["status"], headers, body)
-        self._link.closed = Closed(code=handshake.status, accepted=False)
+        self._link_state.closed = Closed(code=handshake.status, accepted=False)
         self._tell_of_end(1006)
         return handshake
 
@@ -584,12 +639,13 @@ class Connection:
             ConnectionRejected: The handshake was refused.
         """
         try:
-            handshake = await self.connect()
+            await self.connect()
         except BaseException as failure:
             await self._leave_after(failure)
             raise
-        if not handshake.accepted:
-            closed = self._link.closed or Closed(code=1000, accepted=False)
+        # Not what connect() gave: a subclass may have it return what it likes.
+        if not self._link_state.accepted:
+            closed = self._link_state.closed or Closed(code=1000, accepted=False)
             error = errors.ConnectionRejected(
                 f"Expected the connection to {self.transcript.path} to be accepted, "
                 f"but it was {closed}. "
@@ -619,7 +675,10 @@ class Connection:
         """Disconnect after a failure, which stays the headline."""
         try:
             await self.disconnect()
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        # Whatever the application raised, SystemExit too, comes out of disconnect().
+        except BaseException as error:
             if error is not headline:
                 headline.add_note(
                     f"While {self.transcript.name} was disconnected afterwards: "
@@ -650,31 +709,37 @@ class Connection:
                 task that it started.
         """
         found: list[BaseException] = []
-        if self._running is not None:
+        if self._under_test is not None:
             running = self._on_own_loop()
             if not running.ended:
                 try:
-                    await self._leave(running, self._deadline(timeout), code, reason)
+                    await self._leave_and_end(
+                        running, self._deadline_after(timeout), code, reason
+                    )
                 except Exception as error:
                     found.append(error)
             found += [error for error in self.unseen_errors() if error not in found]
         try:
-            await self._shut_down()
+            await self._stop_lifespan()
         except Exception as error:
             found.append(error)
         raise_first(found)
 
-    async def _leave(
+    async def _leave_and_end(
         self, running: ApplicationUnderTest, deadline: Deadline, code: int, reason: str
     ) -> None:
-        if not self._link.told:
-            self._link.left = code
+        if not self._link_state.told:
+            self._link_state.left = code
             await self.send_input(disconnect_event(code, reason))
-        await self._end(running, deadline)
+        await self._wait_for_end(running, deadline)
 
-    async def _end(self, running: ApplicationUnderTest, deadline: Deadline) -> None:
+    async def _wait_for_end(
+        self, running: ApplicationUnderTest, deadline: Deadline
+    ) -> None:
         while not running.ended:
-            verdict = await self._wait(deadline)
+            verdict = await self._wait_for_change(deadline)
+            if verdict is None and deadline.over:
+                verdict = ENDLESS
             if verdict is not None and not running.ended:
                 error = errors.ApplicationHangs(
                     f"Expected the application to end {deadline} after the disconnect, "
@@ -682,9 +747,13 @@ class Connection:
                     f"when it receives websocket.disconnect."
                 )
                 self.add_transcript(error)
-                await running.cancel()
+                if not await running.cancel():
+                    error.add_note(
+                        "It does not end when it is cancelled either: somewhere it "
+                        "catches CancelledError and does not raise it again."
+                    )
                 raise error
-        await self._settle(deadline)
+        await self._let_settle(deadline)
 
     def unseen_errors(self) -> list[BaseException]:
         """Take the errors of the application that the test has not seen.
@@ -694,11 +763,11 @@ class Connection:
             :meth:`expect_errors` lets pass are left out. A second call returns only
             what came since.
         """
-        if self._running is None:
+        if self._under_test is None:
             return []
         found = [
             error
-            for error in self._running.unseen_errors()
+            for error in self._under_test.unseen_errors()
             if not isinstance(error, self._expected_errors)
         ]
         for error in found:
@@ -707,12 +776,13 @@ class Connection:
 
     def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
         """Return the tasks that the application started and that outlive it."""
-        return self._running.leftover_tasks() if self._running is not None else []
+        return self._under_test.leftover_tasks() if self._under_test is not None else []
 
     async def wait(self, timeout: float | None = ONE_SECOND) -> None:
         """Let the application finish what it is at.
 
-        Returns when the application has ended or is proved to be at rest.
+        Returns when the application has ended or is proved to be at rest; where rest
+        cannot be proved, when the time is over.
 
         Args:
             timeout: Seconds; None for no limit.
@@ -722,13 +792,15 @@ class Connection:
             Exception: What the application raised.
         """
         running = self._on_own_loop()
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         while not running.ended:
-            verdict = await self._wait(deadline)
-            if verdict:
+            verdict = await self._wait_for_change(deadline)
+            if verdict is None and deadline.over:
+                verdict = ENDLESS
+            if verdict or (verdict is not None and await self._cannot_tell(verdict)):
                 return
             if verdict is not None and not running.ended:
-                raise self._told(
+                raise self._with_transcript(
                     errors.ApplicationHangs(
                         f"Expected the application to end or to come to rest "
                         f"{deadline}, but it goes on ({verdict})."
@@ -742,17 +814,21 @@ class Connection:
         Args:
             exceptions: Raise what it raised, where it has ended.
         """
-        if self._running is None:
+        if self._under_test is None:
             return
-        if not self._running.ended:
-            self._running.task.cancel()
+        if not self._under_test.ended:
+            self._under_test.task.cancel()
         elif exceptions:
             self._raise_crash()
 
     def __del__(self) -> None:
         """Cancel the application of a connection that nobody holds any more."""
-        running = getattr(self, "_running", None)
+        running = getattr(self, "_under_test", None)
         if running is not None and not running.ended:
-            # The loop may be closed already; then nothing is left to cancel.
+            # The loop may be closed already; then nothing is left to cancel. And the
+            # garbage may be collected in a thread, which must not touch the loop.
             with contextlib.suppress(RuntimeError):
-                running.task.cancel()
+                if asyncio._get_running_loop() is running.loop:
+                    running.task.cancel()
+                else:
+                    running.loop.call_soon_threadsafe(running.task.cancel)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from chanx_testing.core.client import errors
-from chanx_testing.core.client.connection import Closed, Connection
+from chanx_testing.core.client.connection import ENDLESS, Closed, Connection
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame
 from chanx_testing.core.client.timeouts import ONE_SECOND, TENTH_OF_A_SECOND
 from chanx_testing.core.idle import Verdict
@@ -59,7 +59,7 @@ class Conversation(Connection):
             await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
 
     def _require_open(self) -> None:
-        link = self._link
+        link = self._link_state
         if not link.opened:
             raise errors.NotConnected(
                 f"Nothing can be sent on {self.transcript.path} yet: await connect() "
@@ -70,7 +70,7 @@ class Conversation(Connection):
             how, code, reason = str(link.closed), link.closed.code, link.closed.reason
         elif link.left is not None:
             how, code, reason = f"left by the test with code {link.left}", link.left, ""
-        elif self._start().ended:
+        elif self._ensure_started().ended:
             how, code, reason = "ended: the application has returned", 1006, ""
         else:
             return
@@ -78,7 +78,7 @@ class Conversation(Connection):
             f"Nothing can be sent on {self.transcript.path}: the connection was {how}."
         )
         error.code, error.reason = code, reason
-        raise self._told(error)
+        raise self._with_transcript(error)
 
     async def send_bytes(self, data: bytes) -> None:
         """Send one binary frame; see :meth:`send_to`."""
@@ -107,7 +107,7 @@ class Conversation(Connection):
         message: AsgiMessage = await self.receive_output(timeout)
         kind = message.get("type")
         if kind != "websocket.send":
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected type 'websocket.send', but was '{kind}'"
                     + (f": {show_message(message)}" if len(message) > 1 else "")
@@ -115,7 +115,7 @@ class Conversation(Connection):
             )
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     "Expected exactly one of 'text' and 'bytes' in the frame of the "
                     f"application, but it has {'neither' if text is None else 'both'}."
@@ -126,7 +126,7 @@ class Conversation(Connection):
         if isinstance(data, bytes):
             return data
         kind, seen = ("text", text) if data is None else ("bytes", data)
-        raise self._told(
+        raise self._with_transcript(
             AssertionError(
                 f"Expected the {kind} of the frame to be "
                 f"{'a str' if data is None else 'bytes'}, not {type(seen).__name__}."
@@ -141,14 +141,14 @@ class Conversation(Connection):
         """
         payload = await self.receive_from(timeout)
         if not isinstance(payload, str):
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected a text frame with JSON, but got {len(payload)} bytes."
                 )
             )
         try:
             return json.loads(payload)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             failure = AssertionError(
                 f"Expected JSON in the frame, but {error}: {payload[:100]!r}"
             )
@@ -177,7 +177,7 @@ class Conversation(Connection):
             UnexpectedFrame: An ``AssertionError``: something is there.
             Exception: What the application raised meanwhile.
         """
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         verdict: Verdict | None = None
         while True:
             if found := [
@@ -191,7 +191,9 @@ class Conversation(Connection):
                 return True
             if verdict is not None:
                 return True
-            verdict = await self._wait(deadline)
+            verdict = await self._wait_for_change(deadline)
+            if verdict is None and deadline.over:
+                verdict = ENDLESS
 
     def _something_came(self, found: list[Frame]) -> bool:
         if not self.receive_nothing_raises:
@@ -202,7 +204,7 @@ class Conversation(Connection):
             f"Receive what is expected before receive_nothing()."
         )
         error.frames = tuple(frame.message for frame in found)
-        raise self._told(error)
+        raise self._with_transcript(error)
 
     def _is_completion(self, frame: Frame) -> bool:
         """Return whether a frame is only a signal of completion; a hook."""
@@ -228,37 +230,37 @@ class Conversation(Connection):
             AssertionError: It does not close, or with another code or reason.
             Exception: What the application raised instead.
         """
-        deadline = self._deadline(timeout)
+        deadline = self._deadline_after(timeout)
         before: list[AsgiMessage] = []
         while True:
-            found = await self._peek(deadline)
+            found = await self._peek_next(deadline)
             if not isinstance(found, Frame):
                 break
             message = self.output_queue.get_nowait()
             if message.get("type") == "websocket.close":
                 break
             before.append(message)
-        closed = self._link.closed
+        closed = self._link_state.closed
         shown = "".join(f"\n  {show_message(message)}" for message in before)
         came = f" Before that came:{shown}" if before else " Nothing came before."
         if closed is None:
             self._raise_crash()
             why = "the application ended" if found is None else str(found)
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected the application to close the connection {deadline}, but "
                     f"it did not ({why}).{came}"
                 )
             )
         if code is not None and closed.code != code:
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected the connection to be closed with code {code}, but it "
                     f"was {closed}.{came}"
                 )
             )
         if reason is not None and closed.reason != reason:
-            raise self._told(
+            raise self._with_transcript(
                 AssertionError(
                     f"Expected the connection to be closed with reason {reason!r}, but "
                     f"it was {closed}.{came}"

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Final
 
+from chanx_testing.core.observe import ticks
+
 SCALE_VARIABLE: Final = "CHANX_TEST_TIMEOUT_SCALE"
 
 
@@ -67,12 +69,27 @@ class Deadline:
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._at = None if seconds is None else self._loop.time() + seconds
+        self._passed_at: int | None = None
 
     def remaining(self) -> float | None:
         """Return the seconds left, never negative, or None for no limit."""
         if self._at is None:
             return None
         return max(0.0, self._at - self._loop.time())
+
+    @property
+    def over(self) -> bool:
+        """Whether the moment has come."""
+        return self.remaining() == 0
+
+    def look(self) -> None:
+        """Note, once, where in the order of the test the moment has come."""
+        if self._passed_at is None and self.over:
+            self._passed_at = ticks.next()
+
+    def is_before(self, tick: int) -> bool:
+        """Return whether the moment had been seen to come before ``tick``."""
+        return self._passed_at is not None and self._passed_at < tick
 
     def __str__(self) -> str:
         return (

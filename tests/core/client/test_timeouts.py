@@ -13,7 +13,7 @@ from tests.core.client import apps
 
 def limit(seconds):
     """Return the limit that a verb keeps when it is given ``seconds``."""
-    return WebsocketCommunicator(apps.silent, "/")._deadline(seconds).seconds
+    return WebsocketCommunicator(apps.silent, "/")._deadline_after(seconds).seconds
 
 
 async def test_the_environment_scales_what_the_caller_did_not_choose(monkeypatch):

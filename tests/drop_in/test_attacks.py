@@ -1,0 +1,340 @@
+"""Applications and tests that make a communicator hang, lie or fail at random."""
+
+import asyncio
+import gc
+import json
+import threading
+from contextlib import suppress
+
+import pytest
+
+from chanx_testing.channels.testing import WebsocketCommunicator
+from chanx_testing.core.client.errors import ApplicationHangs, IncompleteMessages
+from tests.core.client import apps
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+async def flood(scope, receive, send):
+    """Accept, and send one frame in each pass of the loop, for ever."""
+    await apps.accept(receive, send)
+    while True:
+        await apps.send_json(send, "again")
+        await asyncio.sleep(0)
+
+
+async def deaf(scope, receive, send):
+    """Accept, and go on whatever happens."""
+    await apps.accept(receive, send)
+    while True:
+        with suppress(asyncio.CancelledError):
+            await receive()
+
+
+def raising(error):
+    """Make an application that raises ``error`` when a frame comes."""
+
+    async def application(scope, receive, send):
+        await apps.accept(receive, send)
+        await receive()
+        raise error
+
+    return application
+
+
+async def connected(application):
+    communicator = WebsocketCommunicator(application, "/")
+    # An application that never rests takes the whole time to connect.
+    await communicator.connect(timeout=0.1)
+    return communicator
+
+
+def finishes(scenario, seconds=20):
+    """Run ``scenario`` on a loop of its own, and return whether that loop ended."""
+    thread = threading.Thread(target=asyncio.run, args=(scenario(),), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+class TestEndlessFrames:
+    """No verb may wait longer than it was told, however many frames come."""
+
+    @pytest.fixture
+    async def communicator(self):
+        communicator = await connected(flood)
+        yield communicator
+        with pytest.raises(ApplicationHangs):
+            await communicator.disconnect(timeout=0.02)
+
+    async def test_a_collection_of_json_ends(self, communicator):
+        async with asyncio.timeout(20):
+            assert await communicator.receive_all_json(timeout=0.02)
+
+    async def test_a_collection_of_messages_ends(self, communicator):
+        class Anything:
+            @staticmethod
+            def validate_python(content):
+                return content
+
+        communicator._typed_adapter = Anything
+        async with asyncio.timeout(20):
+            with pytest.raises(IncompleteMessages, match="one frame after the other"):
+                await communicator.receive_all_messages("over", timeout=0.02)
+
+    async def test_a_wait_for_the_close_ends(self, communicator):
+        async with asyncio.timeout(20):
+            with pytest.raises(AssertionError, match="one frame after the other"):
+                await communicator.assert_closed(timeout=0.02)
+
+    async def test_a_wait_for_rest_ends(self, communicator):
+        async with asyncio.timeout(20):
+            with pytest.raises(ApplicationHangs, match="one frame after the other"):
+                await communicator.wait(timeout=0.02)
+
+    async def test_a_disconnect_ends(self):
+        communicator = await connected(flood)
+        async with asyncio.timeout(20):
+            with pytest.raises(ApplicationHangs, match="one frame after the other"):
+                await communicator.disconnect(timeout=0.02)
+
+    async def test_frames_that_came_in_time_are_all_given(self):
+        contents = [{"number": number} for number in range(1000)]
+        async with WebsocketCommunicator(apps.answering(*contents), "/") as client:
+            await client.send_to("go")
+            await client.wait()
+            assert await client.receive_all_json(timeout=0) == contents
+
+
+class TestCancellationThatIsSwallowed:
+    async def test_the_application_is_ended_all_the_same(self):
+        communicator = await connected(deaf)
+        with pytest.raises(ApplicationHangs) as raised:
+            await communicator.disconnect(timeout=0)
+        assert "catches CancelledError" in "\n".join(raised.value.__notes__)
+        assert communicator.future.done()
+        await communicator.disconnect()
+
+    def test_the_loop_of_the_test_ends(self):
+        async def scenario():
+            communicator = await connected(deaf)
+            with pytest.raises(ApplicationHangs):
+                await communicator.disconnect(timeout=0)
+
+        assert finishes(scenario)
+
+    async def test_one_that_is_swallowed_once_is_followed_by_another(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.Event().wait()
+
+        communicator = await connected(application)
+        with pytest.raises(ApplicationHangs) as raised:
+            await communicator.disconnect(timeout=0)
+        assert communicator.future.cancelled()
+        assert "catches CancelledError" not in "\n".join(raised.value.__notes__)
+
+
+class TestExceptionsThatAreNotErrors:
+    @pytest.mark.parametrize("error", [SystemExit("bye"), GeneratorExit("gone")])
+    async def test_come_out_of_the_verb_that_meets_them(self, error):
+        communicator = await connected(raising(error))
+        await communicator.send_to("go")
+        with pytest.raises(type(error), match=str(error)):
+            await communicator.receive_from()
+        await communicator.disconnect()
+
+    @pytest.mark.parametrize("error", [SystemExit("bye"), GeneratorExit("gone")])
+    async def test_come_out_of_disconnect_where_nobody_has_met_them(self, error):
+        communicator = await connected(raising(error))
+        await communicator.send_to("go")
+        await communicator.wait_until_idle()
+        with pytest.raises(type(error), match=str(error)):
+            await communicator.disconnect()
+
+    async def test_are_a_note_on_the_failure_of_the_test(self):
+        with pytest.raises(LookupError) as raised:
+            async with WebsocketCommunicator(raising(SystemExit("bye")), "/") as client:
+                await client.send_to("go")
+                raise LookupError("the test failed")
+        assert any("SystemExit: bye" in note for note in raised.value.__notes__)
+
+
+class TestBackgroundTasks:
+    async def test_an_error_is_raised_once(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+
+            async def fail():
+                raise LookupError("in the background")
+
+            scope["task"] = asyncio.create_task(fail())
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+        communicator = await connected(application)
+        with pytest.raises(LookupError) as raised:
+            await communicator.disconnect()
+        await communicator.disconnect()
+        told = [note for note in raised.value.__notes__ if "left behind" in note]
+        assert len(told) == 1
+        communicator.scope["task"].exception()
+
+    async def test_a_frame_after_the_close_is_an_error(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            closed = asyncio.Event()
+
+            async def say():
+                await closed.wait()
+                await apps.send_json(send, "too late")
+
+            scope["task"] = asyncio.create_task(say())
+            await send({"type": "websocket.close"})
+            closed.set()
+            await receive()
+
+        communicator = await connected(application)
+        await communicator.assert_closed()
+        with pytest.raises(RuntimeError, match="nothing may follow a close"):
+            await communicator.disconnect()
+        communicator.scope["task"].exception()
+
+    async def test_an_error_after_the_close_is_not_lost(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            await receive()
+            await send({"type": "websocket.close", "code": 4000})
+            raise LookupError("after the close")
+
+        communicator = await connected(application)
+        await communicator.send_to("go")
+        await communicator.assert_closed(4000)
+        with pytest.raises(LookupError, match="after the close"):
+            await communicator.disconnect()
+
+
+class TestNeglect:
+    async def test_an_application_that_never_ran_leaves_no_warning(self):
+        communicator = WebsocketCommunicator(apps.silent, "/")
+        communicator.future.cancel()
+        await asyncio.sleep(0)
+        assert communicator.future.cancelled()
+        del communicator
+        gc.collect()
+
+    async def test_a_collection_in_a_thread_does_not_touch_the_loop(self):
+        loop = asyncio.get_running_loop()
+        communicator = await connected(apps.silent)
+        task = communicator.future
+        communicator.itself = communicator
+        gc.disable()
+        try:
+            del communicator
+            await loop.run_in_executor(None, gc.collect)
+        finally:
+            gc.enable()
+        await asyncio.wait([task])
+        async with WebsocketCommunicator(apps.silent, "/") as other:
+            assert await other.receive_nothing()
+
+
+class TestContents:
+    async def test_json_that_is_nested_too_deeply_is_named(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            await send({"type": "websocket.send", "text": DEEP})
+            await receive()
+
+        async with WebsocketCommunicator(application, "/") as client:
+            with pytest.raises(AssertionError, match="Expected JSON"):
+                await client.receive_json_from()
+
+    async def test_a_huge_frame_passes_and_a_failure_shows_its_beginning(self):
+        text = json.dumps("x" * 20_000_000)
+        async with WebsocketCommunicator(apps.echo, "/") as client:
+            await client.send_to(text)
+            with pytest.raises(AssertionError) as raised:
+                await client.receive_nothing()
+            assert len(str(raised.value) + "".join(raised.value.__notes__)) < 5000
+            assert await client.receive_from() == text
+
+    async def test_ten_thousand_frames_keep_their_order(self):
+        async with WebsocketCommunicator(apps.echo, "/") as client:
+            for number in range(10_000):
+                await client.send_json_to(number)
+            assert await client.receive_all_json(timeout=None) == list(range(10_000))
+
+
+class TestNesting:
+    async def test_an_application_may_be_a_client_of_another(self):
+        async def relay(scope, receive, send):
+            await apps.accept(receive, send)
+            async with WebsocketCommunicator(apps.echo, "/inner/") as inner:
+                while (message := await receive())["type"] == "websocket.receive":
+                    await inner.send_to(message["text"])
+                    text = await inner.receive_from()
+                    await send({"type": "websocket.send", "text": f"relayed {text}"})
+
+        async with WebsocketCommunicator(relay, "/") as outer:
+            await outer.send_to("hello")
+            assert await outer.receive_from() == "relayed hello"
+
+    async def test_a_crash_of_the_inner_application_is_one_of_the_outer(self):
+        async def relay(scope, receive, send):
+            await apps.accept(receive, send)
+            async with WebsocketCommunicator(apps.crash_after_accept, "/in/") as inner:
+                await receive()
+                await inner.send_to("go")
+                await inner.receive_from()
+
+        outer = await connected(relay)
+        await outer.send_to("go")
+        with pytest.raises(LookupError, match="no such room"):
+            await outer.receive_from()
+
+
+class TestCancelledReceives:
+    async def test_a_task_group_that_fails_midway_loses_no_frame(self):
+        communicator = await connected(apps.echo)
+        got = []
+        first = asyncio.Event()
+
+        async def take():
+            got.append(await communicator.receive_json_from(timeout=None))
+            first.set()
+
+        async def send_and_fail():
+            for number in range(3):
+                await communicator.send_json_to(number)
+            await first.wait()
+            raise LookupError
+
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(10):
+                    group.create_task(take())
+                group.create_task(send_and_fail())
+        got += await communicator.receive_all_json()
+        assert sorted(got) == [0, 1, 2]
+        await communicator.disconnect()
+
+    async def test_a_timeout_around_everything_ends_everything(self):
+        async def busy(scope, receive, send):
+            await apps.accept(receive, send)
+            asyncio.get_running_loop().call_later(60, print)
+            await receive()
+
+        with pytest.raises(TimeoutError) as raised:
+            async with (
+                asyncio.timeout(0.02),
+                WebsocketCommunicator(busy, "/") as client,
+            ):
+                await client.receive_from(timeout=None)
+        assert str(raised.value) == ""
+        assert client.future.done()
+        assert not client.future.cancelled()
+        assert asyncio.current_task().cancelling() == 0
