@@ -98,11 +98,11 @@ def test_what_is_not_run_is_known():
     }
     assert not_run == {
         "README.md": [
-            "pip install chanx-testing",
             "make demo    # run the tests of the example project, a small chat",
             "make run     # open that chat at http://127.0.0.1:8000/",
             "make test    # run all tests",
             "make help    # list the rest",
+            "pip install chanx-testing",
         ],
         "docs/howto/debugging.md": ["CHANX_TEST_TIMEOUT_SCALE=5 python manage.py test"],
         "docs/howto/fastapi.md": [
