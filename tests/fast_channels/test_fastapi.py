@@ -203,6 +203,14 @@ async def test_an_endpoint_that_does_not_answer_the_handshake():
         await client(endpoint).connect()
 
 
+async def test_a_wait_in_vain_shows_where_the_endpoint_is():
+    async with client(echo) as comm:
+        with pytest.raises(NothingCame, match="none will come") as caught:
+            await comm.receive_from(timeout=60)
+        (note,) = caught.value.__notes__
+        assert "application: waiting in echo test_fastapi.py:" in note
+
+
 async def test_a_frame_after_the_close_breaks_a_rule():
     async def endpoint(websocket: WebSocket):
         await websocket.accept()
@@ -557,6 +565,30 @@ async def test_a_shutdown_that_fails():
     await comm.connect()
     with pytest.raises(LookupError, match="not saved"):
         await comm.disconnect()
+
+
+async def test_a_shutdown_that_fails_in_a_shared_block():
+    with pytest.raises(LookupError, match="not saved"):
+        async with lifespan(with_lifespan(echo, [], fails="shutdown")):
+            pass
+
+
+async def test_a_shutdown_that_fails_leaves_the_failure_of_the_block_on_top():
+    with pytest.raises(AssertionError, match="what the test found") as caught:
+        async with lifespan(with_lifespan(echo, [], fails="shutdown")):
+            raise AssertionError("what the test found")
+    note = "While the application was shut down afterwards: LookupError: not saved"
+    assert caught.value.__notes__ == [note]
+
+
+async def test_connections_in_a_block_that_ended_have_their_own_again():
+    events = []
+    app = with_lifespan(show_state, events)
+    with pytest.raises(AssertionError):
+        async with lifespan(app):
+            raise AssertionError
+    async with client(app):
+        assert events == ["startup", "shutdown", "startup"]
 
 
 async def test_an_application_that_says_no_more_than_that_it_failed():

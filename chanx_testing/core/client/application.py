@@ -12,7 +12,6 @@ from typing import Any, Final, cast
 from asgiref.compatibility import guarantee_single_callable
 
 from chanx_testing.core import observe
-from chanx_testing.core.client.frame_queue import InputQueue
 from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
 from chanx_testing.core.observe import Broadcast
 
@@ -110,9 +109,10 @@ class ApplicationUnderTest:
     Args:
         application: The ASGI application, called once.
         scope: Its scope.
-        input_queue: What it reads from.
+        receive: What it reads from.
         send: What it writes to.
         guard: A context that is open for the whole life of the application.
+        end_was_read: Tells whether it has read that the connection has ended.
         on_end: Called when the application has ended.
         note: Called with a sentence on each event beside the wire.
     """
@@ -121,15 +121,16 @@ class ApplicationUnderTest:
         self,
         application: Callable[..., Awaitable[Any]],
         scope: dict[str, Any],
-        input_queue: InputQueue,
+        receive: Callable[[], Awaitable[dict[str, Any]]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
         *,
         guard: AbstractContextManager[Any],
+        end_was_read: Callable[[], bool],
         on_end: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
         self._on_end = on_end
-        self._input_queue = input_queue
+        self._end_was_read = end_was_read
         self.note = note
         self.crash: BaseException | None = None
         self.crash_seen = False
@@ -143,7 +144,7 @@ class ApplicationUnderTest:
         self._watch = Watch(self)
         context.run(observe.watcher.set, self._watch)
         self.task: asyncio.Task[Any] = self.loop.create_task(
-            self._run(application, scope, send, guard), context=context
+            self._run(application, scope, receive, send, guard), context=context
         )
         self.task.add_done_callback(self._ended)
 
@@ -151,12 +152,13 @@ class ApplicationUnderTest:
         self,
         application: Callable[..., Awaitable[Any]],
         scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
         guard: AbstractContextManager[Any],
     ) -> Any:
         try:
             with guard:
-                return await application(scope, self._input_queue.get, send)
+                return await application(scope, receive, send)
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except SystemExit as error:
@@ -166,7 +168,7 @@ class ApplicationUnderTest:
         except BaseException as error:
             if self._closed:
                 raise
-            if self._input_queue.end_was_read and says_client_left(error):
+            if self._end_was_read() and says_client_left(error):
                 # How an endpoint ends that reads until there is nothing more to read.
                 return None
             # Read from here, so that asyncio still says "never retrieved" where no verb

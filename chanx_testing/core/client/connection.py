@@ -21,12 +21,7 @@ from chanx_testing.core.client.application import (
     ApplicationUnderTest,
     single_callable,
 )
-from chanx_testing.core.client.frame_queue import (
-    AsgiMessage,
-    Frame,
-    FrameQueue,
-    InputQueue,
-)
+from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import (
     Lifespan,
@@ -165,6 +160,15 @@ def disconnect_event(code: int, reason: str) -> AsgiMessage:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
+def end_was_read(link: Link, queue: "asyncio.Queue[AsgiMessage]") -> bool:
+    """Return whether the application knows that its connection has ended.
+
+    The queue itself is a plain one: a failure names what the application waits in, and
+    a class of this package is not what anybody looks for there.
+    """
+    return link.told and queue.empty()
+
+
 async def send_by_rules(rules: Rules, queue: FrameQueue, message: AsgiMessage) -> None:
     """Be the ``send`` of an application.
 
@@ -238,7 +242,7 @@ class Connection:
         query = self.scope["query_string"].decode("utf-8")
         self.transcript = Transcript(show_path(self.scope["path"], query))
         self.event_loop: asyncio.AbstractEventLoop | None = None
-        self.input_queue = InputQueue()
+        self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue: FrameQueue = FrameQueue(
             on_put=weakly(self._frame_came), on_get=weakly(self._frame_taken)
         )
@@ -292,9 +296,12 @@ class Connection:
             self._under_test = ApplicationUnderTest(
                 self.application,
                 self.scope,
-                self.input_queue,
+                self.input_queue.get,
                 functools.partial(send_by_rules, self._asgi_rules, self.output_queue),
                 guard=self.application_guard(),
+                end_was_read=functools.partial(
+                    end_was_read, self._link_state, self.input_queue
+                ),
                 on_end=weakly(self._wake_waiters),
                 note=functools.partial(self.transcript.add, "·"),
             )

@@ -1,4 +1,4 @@
-"""What is on its way: to the application, and from it to the test."""
+"""The frames that an application sent and the test has not taken yet."""
 
 import asyncio
 import json
@@ -48,22 +48,6 @@ class Frame:
     def action(self, key: str) -> Any:
         """Return the value of ``key`` where the frame is a JSON object, else None."""
         return self.content.get(key) if isinstance(self.content, dict) else None
-
-
-class InputQueue(asyncio.Queue[AsgiMessage]):
-    """The ASGI messages that an application has not read yet.
-
-    Attributes:
-        end_was_read: Whether the application has read that the connection has ended.
-    """
-
-    end_was_read = False
-
-    def _get(self) -> AsgiMessage:
-        message = super()._get()
-        if message.get("type") == "websocket.disconnect":
-            self.end_was_read = True
-        return message
 
 
 class FrameQueue(asyncio.Queue[AsgiMessage]):

@@ -167,13 +167,24 @@ async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
 
     Raises:
         LifespanError: The application said that its startup or shutdown failed.
-        Exception: What it raised.
+        Exception: What it raised. If the block has failed already, that failure is
+            raised, with a note on the other.
     """
     shared = Lifespan(application)
     await shared.startup()
     token = _shared.set((*_shared.get(), shared))
     try:
         yield shared.state
+    except BaseException as failure:
+        try:
+            await shared.shutdown()
+        except Exception as error:
+            failure.add_note(
+                f"While the application was shut down afterwards: "
+                f"{type(error).__name__}: {error}"
+            )
+        raise
+    else:
+        await shared.shutdown()
     finally:
         _shared.reset(token)
-        await shared.shutdown()
