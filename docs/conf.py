@@ -57,3 +57,20 @@ python_maximum_signature_line_length = 80
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
+
+
+def _take_returns_as_prose(app, what, name, obj, options, lines):
+    """Keep "A verdict: true when ..." from being read as a type and its description.
+
+    Types are in the annotations. An empty type before the text says so to napoleon.
+    """
+    for number, line in enumerate(lines[:-1]):
+        if line.strip() in {"Returns:", "Yields:"}:
+            text = lines[number + 1]
+            indent = text[: len(text) - len(text.lstrip())]
+            lines[number + 1] = f"{indent}: {text.lstrip()}"
+
+
+def setup(app):
+    """Run before napoleon, whose priority is the default of 500."""
+    app.connect("autodoc-process-docstring", _take_returns_as_prose, priority=400)
