@@ -6,7 +6,7 @@ import inspect
 import unittest
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, ClassVar, ParamSpec, cast
 
 from asgiref.sync import sync_to_async
@@ -43,6 +43,7 @@ from chanx_testing.core.client.connection import (
 )
 from chanx_testing.core.client.errors import LeftoverTaskWarning
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
+from chanx_testing.core.config import SETTINGS
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -72,9 +73,11 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     database connection of the test open.
     """
 
-    def application_guard(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def application_guard(self) -> Iterator[None]:
         """Keep the test's database connection open, and account of channel layers."""
-        return application_guard()
+        with super().application_guard(), application_guard():
+            yield
 
     def timeout_scale(self) -> float:
         """Return the factor of the environment, else of ``CHANX``."""
@@ -94,7 +97,8 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
         """Return what the consumer says of a setting, else ``settings.CHANX``."""
         if hasattr(self.consumer, "resolve_setting"):
             return super().resolve_setting(name)
-        return chanx_setting(name)
+        own = getattr(self.consumer, SETTINGS[name].attribute or "", None)
+        return chanx_setting(name) if own is None else own
 
 
 DjangoWebsocketCommunicator = WebsocketCommunicator

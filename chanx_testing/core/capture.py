@@ -1,11 +1,11 @@
-"""Recording the events that consumers broadcast, without replacing anything."""
+"""Recording the events that consumers broadcast."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chanx_testing.core import observe
+from chanx_testing.core import foreign, observe
 from chanx_testing.core.observe import Broadcast, BroadcastMethod
 from chanx_testing.core.websocket import WebsocketConsumerMixin
 from chanx_testing.messages.base import BaseMessage
@@ -63,35 +63,45 @@ def capture_broadcast_events(
 
     Broadcasts are seen from any thread or task of the process, through
     ``broadcast_event`` and ``broadcast_event_sync`` alike. Blocks can be nested: each
-    records, and a broadcast is sent only if none of them suppresses it. Nothing is
-    patched, so nothing has to be put back. A raw ``group_send`` on the channel layer is
-    not seen: it does not pass through a consumer.
+    records, and a broadcast is sent only if none of them suppresses it. A consumer of
+    this package is not patched, so nothing has to be put back; the class of another
+    package holds a replacement while the block runs, and the identical method after it.
+    A raw ``group_send`` on the channel layer is not seen: it does not pass through a
+    consumer.
 
     Args:
-        consumer: A consumer class of this package; a base class covers its subclasses.
+        consumer: A consumer class of this package, or any class with an async class
+            method ``broadcast_event(event, groups=None)``; a base class covers its
+            subclasses.
         suppress: Keep the broadcasts from being sent. False: they are sent as well.
         methods: Which methods are recorded (and suppressed): any of
-            ``broadcast_event``, ``send_event`` and ``broadcast_message``.
+            ``broadcast_event``, ``send_event`` and ``broadcast_message``. Of another
+            package's consumer only class methods can be recorded.
 
     Yields:
         The list of records, oldest first; it grows while the block runs and stays as it
         is afterwards.
 
     Raises:
-        TypeError: ``consumer`` is not a consumer class of this package.
+        TypeError: ``consumer`` is no consumer class whose broadcasts can be seen.
         ValueError: ``methods`` names something else.
     """
-    if not (
-        isinstance(consumer, type) and issubclass(consumer, WebsocketConsumerMixin)
-    ):
-        raise TypeError(
-            f"capture_broadcast_events() takes a consumer class of chanx_testing, "
-            f"whose broadcasts it can see, not {consumer!r}."
-        )
     if unknown := sorted(set(methods) - set(METHODS)):
         raise ValueError(
             f"capture_broadcast_events() cannot record {', '.join(unknown)}; "
             f"methods= takes {', '.join(METHODS)}."
+        )
+    is_ours = isinstance(consumer, type) and issubclass(
+        consumer, WebsocketConsumerMixin
+    )
+    missing = [
+        method for method in methods if not foreign.is_class_method(consumer, method)
+    ]
+    if missing and not is_ours:
+        raise TypeError(
+            f"capture_broadcast_events() takes a consumer class of chanx_testing, or "
+            f"one with an async class method {missing[0]}(), whose broadcasts it can "
+            f"see, not {consumer!r}."
         )
     captured: list[CapturedBroadcastEvent] = []
 
@@ -111,8 +121,10 @@ def capture_broadcast_events(
         )
         return suppress
 
-    observe.add_interceptor(intercept)
-    try:
+    with ExitStack() as stack:
+        observe.add_interceptor(intercept)
+        stack.callback(observe.remove_interceptor, intercept)
+        if not is_ours:
+            for method in methods:
+                stack.enter_context(foreign.broadcasts_announced(consumer, method))
         yield captured
-    finally:
-        observe.remove_interceptor(intercept)

@@ -1,6 +1,7 @@
 """A WebSocket client that speaks the typed messages of a consumer."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -24,6 +25,7 @@ from chanx_testing.core.client.timeouts import (
     Deadline,
 )
 from chanx_testing.core.config import SETTINGS
+from chanx_testing.core.foreign import failures_reported
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe import ticks
 from chanx_testing.core.transcript import conceal, shorten, show_message
@@ -92,6 +94,10 @@ class WebsocketCommunicatorMixin(Conversation):
         self._completion_seen = False
 
     # Hooks.
+
+    def application_guard(self) -> AbstractContextManager[Any]:
+        """Have a consumer of another package report the exceptions that it catches."""
+        return failures_reported(self.consumer)
 
     def find_consumer(self, application: Application, path: str) -> type | None:
         """Return the consumer class that answers ``path``, or None if unknown."""
