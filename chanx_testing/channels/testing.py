@@ -6,7 +6,7 @@ import inspect
 import unittest
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, ParamSpec, cast
 
 from asgiref.sync import sync_to_async
@@ -58,9 +58,12 @@ _P = ParamSpec("_P")
 
 
 @contextmanager
-def application_guard() -> Iterator[None]:
-    """Surround the life of an application."""
-    with connections_kept_open(), layers_watched():
+def application_guard(inner: AbstractContextManager[Any]) -> Iterator[None]:
+    """Surround the life of an application, and the guard ``inner``.
+
+    A function, not a method: for as long as it is open it would hold its communicator.
+    """
+    with inner, connections_kept_open(), layers_watched():
         yield
 
 
@@ -73,11 +76,9 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     database connection of the test open.
     """
 
-    @contextmanager
-    def application_guard(self) -> Iterator[None]:
+    def application_guard(self) -> AbstractContextManager[Any]:
         """Keep the test's database connection open, and account of channel layers."""
-        with super().application_guard(), application_guard():
-            yield
+        return application_guard(super().application_guard())
 
     def timeout_scale(self) -> float:
         """Return the factor of the environment, else of ``CHANX``."""

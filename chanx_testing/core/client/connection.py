@@ -309,14 +309,19 @@ class Connection:
                 connections.append(self)
         return self._under_test
 
-    def _on_own_loop(self) -> ApplicationUnderTest:
+    def _on_own_loop(self, *, to_end: bool = False) -> ApplicationUnderTest:
         """Return the application, started if need be.
 
+        Args:
+            to_end: Only to end it, for which it may have ended with its loop.
+
         Raises:
-            WrongEventLoop: It runs on another loop than this one.
+            WrongEventLoop: It runs on another loop than this one, or ended with it.
         """
         running = self._ensure_started()
-        if self.event_loop is not asyncio.get_running_loop() and not running.ended:
+        if self.event_loop is not asyncio.get_running_loop() and not (
+            running.ended and (to_end or not running.task.cancelled())
+        ):
             raise errors.WrongEventLoop(
                 f"{self.transcript.name} ({self.transcript.path}) was connected on "
                 f"another event loop than the one that runs now, and its application "
@@ -717,7 +722,7 @@ class Connection:
         """
         found: list[BaseException] = []
         if self._under_test is not None:
-            running = self._on_own_loop()
+            running = self._on_own_loop(to_end=True)
             if not running.ended:
                 try:
                     await self._leave_and_end(

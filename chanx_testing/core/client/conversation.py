@@ -70,7 +70,7 @@ class Conversation(Connection):
             how, code, reason = str(link.closed), link.closed.code, link.closed.reason
         elif link.left is not None:
             how, code, reason = f"left by the test with code {link.left}", link.left, ""
-        elif self._ensure_started().ended:
+        elif self._on_own_loop().ended:
             how, code, reason = "ended: the application has returned", 1006, ""
         else:
             return
