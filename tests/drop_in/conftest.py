@@ -1,0 +1,11 @@
+"""Fixtures of the tests for suites that move here."""
+
+import pytest
+
+from tests.drop_in.running import Project
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a function that makes a tiny Django project of its ``tests.py``."""
+    return lambda tests, settings="": Project(tmp_path, tests, settings)
