@@ -250,7 +250,7 @@ def test_the_readme_names_the_supported_versions() -> None:
 
 
 def test_the_readme_names_the_extras_for_users() -> None:
-    extras = set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"}
+    extras = set(PROJECT["optional-dependencies"]) - {"compat", "dev", "docs", "test"}
     named = re.findall(
         r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE
     )

@@ -121,7 +121,7 @@ class RestConsumerTests(WebsocketTestCase):
         assert await communicator.connect() == (False, 1000)
 
     async def test_handshake_of_a_user_is_permitted(self):
-        user, headers = await self.acreate_user_and_ws_headers()
+        _user, headers = await self.acreate_user_and_ws_headers()
         communicator = self.create_communicator(ws_path="/members/", headers=headers)
         async with communicator:
             await communicator.send_json(request("list"))
