@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
+from chanx_testing.channels.settings import DEFAULTS
 from chanx_testing.core.config import SETTINGS, Setting
 
 __all__ = ["check_application", "check_completion", "check_settings", "register_checks"]
@@ -147,7 +148,7 @@ def _check_value(key: str, value: Any, setting: Setting) -> list[CheckMessage]:
     is_stray_bool = isinstance(value, bool) and bool not in setting.types
     if is_stray_bool or not isinstance(value, setting.types):
         expected = " or ".join(kind.__name__ for kind in setting.types)
-        hint = f"It must be {expected}; the default is {setting.default!r}."
+        hint = f"It must be {expected}; the default is {DEFAULTS[key]!r}."
         if isinstance(value, str) and list in setting.types:
             hint = f"Write it as a list: [{value!r}]."
     elif key == "TEST_TIMEOUT_SCALE" and cast(float, value) <= 0:

@@ -120,6 +120,7 @@ class WebsocketTestCase(TransactionTestCase):
             names.
         ws_login: How a user becomes credentials: :class:`SessionLogin`,
             :class:`TokenLogin`, :class:`JWTLogin`, or a callable that takes a user.
+        communicator_class: The class of the communicators that it makes.
         ws_headers: What :meth:`get_ws_headers` returned for this test.
         subprotocols: What :meth:`get_subprotocols` returned for this test.
     """

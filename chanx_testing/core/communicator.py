@@ -10,11 +10,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chanx_testing.constants import (
     COMPLETE_ACTIONS,
-    EVENT_ACTION_COMPLETE,
-    GROUP_ACTION_COMPLETE,
     MESSAGE_ACTION_COMPLETE,
 )
 from chanx_testing.core.client import errors
+from chanx_testing.core.client.collection import Collection
 from chanx_testing.core.client.connection import Application, Headers, Yielding
 from chanx_testing.core.client.conversation import Conversation
 from chanx_testing.core.client.frame_queue import Frame
@@ -34,12 +33,6 @@ from chanx_testing.messages.outgoing import AuthenticationMessage
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
-
-_MESSAGE_SOURCES = {
-    MESSAGE_ACTION_COMPLETE: "a message that this client sent",
-    GROUP_ACTION_COMPLETE: "broadcast_message() to a group that this connection is in",
-    EVENT_ACTION_COMPLETE: "broadcast_event() or send_event() that reaches it",
-}
 
 
 class WebsocketCommunicatorMixin(Conversation):
@@ -347,7 +340,7 @@ class WebsocketCommunicatorMixin(Conversation):
         return stop_action == MESSAGE_ACTION_COMPLETE and not self._sends_completion()
 
     async def _collect_from_group(
-        self, collection: "Collection", deadline: Deadline
+        self, collection: Collection, deadline: Deadline
     ) -> None:
         """Add what the group delivers, up to its completion signal."""
         await self._let_settle(deadline)
@@ -359,13 +352,12 @@ class WebsocketCommunicatorMixin(Conversation):
 
     def _incomplete_error(
         self,
-        collection: "Collection",
+        collection: Collection,
         deadline: Deadline,
         found: Frame | Verdict | None,
     ) -> errors.IncompleteMessages:
         """Return the error to raise; raise what the application raised, if it did."""
-        came = [shorten(repr(conceal(item)), 120) for item in collection.contents]
-        listed = "".join(f"\n  {item}" for item in came) or " nothing"
+        listed = collection.listed()
         if not isinstance(found, Frame):
             self._raise_crash_with(listed)
         error = errors.IncompleteMessages(
@@ -386,40 +378,21 @@ class WebsocketCommunicatorMixin(Conversation):
             self._raise_crash()
 
     def _explain_incomplete(
-        self, collection: "Collection", found: Frame | Verdict | None
+        self, collection: Collection, found: Frame | Verdict | None
     ) -> list[str]:
         """Return what is known about why a stop action did not come."""
-        stop = collection.stop_action
-        reasons: list[str] = []
         if isinstance(found, Frame):
-            reasons.append(
-                f"Instead of more messages came {show_message(found.message)}."
-            )
+            first = f"Instead of more messages came {show_message(found.message)}."
         else:
-            reasons.append(f"Then {self._why_nothing(found)}")
-        others = sorted(set(collection.completions) - {stop})
-        if others:
-            reasons.append(
-                f"The completion {', '.join(map(repr, others))} came: did you mean "
-                f"stop_action={others[0]!r}?"
-            )
-        if stop in COMPLETE_ACTIONS:
-            if not self._sends_completion():
-                reasons.append(
-                    "SEND_COMPLETION is off for this consumer, so it sends no "
-                    "completion signals: set CHANX['SEND_COMPLETION'] = True in the "
-                    "test settings, or 'send_completion = True' on the consumer."
-                )
-            else:
-                reasons.append(f"{stop!r} follows {_MESSAGE_SOURCES[stop]}.")
-        else:
-            known = getattr(self.consumer, "outgoing_actions", None)
-            if known is not None and stop not in known:
-                reasons.append(
-                    f"{stop!r} is not among the actions that {self.consumer.__name__} "
-                    f"can send: {', '.join(sorted(known))}."
-                )
-        return reasons
+            first = f"Then {self._why_nothing(found)}"
+        return [
+            first,
+            *collection.hints(
+                self.transcript.consumer,
+                getattr(self.consumer, "outgoing_actions", None),
+                completes=self._sends_completion(),
+            ),
+        ]
 
     async def wait_for_auth(
         self,
@@ -511,26 +484,6 @@ class WebsocketCommunicatorMixin(Conversation):
                 f"{seen}. Check the headers that the communicator was given."
             )
         )
-
-
-class Collection:
-    """What one call of ``receive_all_messages`` has taken so far.
-
-    Args:
-        stop_action: The action that ends it.
-        newest_stimulus: When the test last acted, in ticks.
-    """
-
-    def __init__(self, stop_action: str, newest_stimulus: int) -> None:
-        self.stop_action = stop_action
-        self.newest_stimulus = newest_stimulus
-        self.messages: list[Any] = []
-        self.contents: list[Any] = []
-        self.completions: list[str] = []
-
-    def is_stale(self, frame: Frame) -> bool:
-        """Return whether a completion signal belongs to an earlier step of the test."""
-        return not self.messages and frame.tick < self.newest_stimulus
 
 
 class WebsocketCommunicator(WebsocketCommunicatorMixin):

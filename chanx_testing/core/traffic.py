@@ -192,9 +192,7 @@ _MISSING: Final = object()
 
 
 @contextmanager
-def traffic_watched(
-    layers: Iterable[Any], *, shared: bool = False
-) -> Iterator[None]:
+def traffic_watched(layers: Iterable[Any], *, shared: bool = False) -> Iterator[None]:
     """Keep account of what goes over these channel layers while the block runs.
 
     Blocks may overlap in any order; after the last one for a layer, the layer has its

@@ -264,7 +264,8 @@ class TestIncompleteMessages:
                 await connection.receive_all_messages(stop_action="count_don")
         text = str(caught.value)
         assert "'counted'" in text
-        assert "'count_don' is not among the actions that RoomConsumer can send" in text
+        assert "'count_don' is not an action that RoomConsumer can send" in text
+        assert "Did you mean 'count_done'?" in text
         assert caught.value.messages[0] == {"action": "counted", "payload": 0}
 
     async def test_suggests_the_completion_that_came(self):

@@ -88,9 +88,10 @@ class Watch:
         """Note a broadcast of the application."""
         if (application := self._application()) is not None:
             to = broadcast.channel_name or broadcast.groups
+            where = "its own groups" if to is None else repr(to)
             application.note(
                 f"{broadcast.consumer.__name__}.{broadcast.method}"
-                f"({type(broadcast.message).__name__}) to {to!r} "
+                f"({type(broadcast.message).__name__}) to {where} "
                 f"[broadcast {broadcast.id}]"
             )
 

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import os
 import sysconfig
+from contextvars import Context
 from types import (
     AsyncGeneratorType,
     BuiltinFunctionType,
@@ -37,7 +38,9 @@ _MACHINERY = (_OURS, os.path.dirname(asyncio.__file__) + os.sep)
 def is_library(code: CodeType) -> bool:
     """Whether the code is the standard library's, an installed package's or ours."""
     name = code.co_filename
-    return name.startswith((*_LIBRARY, _OURS, "<"))
+    # Also what a .pth file or a parent environment brings in.
+    installed = "site-packages" in name or "dist-packages" in name
+    return installed or name.startswith((*_LIBRARY, _OURS, "<"))
 
 
 def describe_place(frame: FrameType) -> str:
@@ -70,7 +73,9 @@ def describe_callable(target: object) -> str:
     """The name of a job, through partials and ``sync_to_async``."""
     for _ in range(10):  # partials may be nested, never endlessly
         if isinstance(target, functools.partial):
-            target = target.func
+            # asyncio.to_thread() runs the function in a context: partial(run, func).
+            runs = isinstance(getattr(target.func, "__self__", None), Context)
+            target = target.args[0] if runs and target.args else target.func
         elif isinstance(target, MethodType) and isinstance(
             target.__self__, SyncToAsync
         ):

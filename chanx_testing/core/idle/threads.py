@@ -66,7 +66,7 @@ class Census:
 
         Args:
             owner: the ident of the loop's own thread.
-            strict: count outsiders too.
+            strict: count outsiders too, but for those that are known to run tests.
         """
         before = submissions.mark()
         # One snapshot: a thread parked in it, and still in that same wait when it is
@@ -80,7 +80,9 @@ class Census:
                 # It waits to be fed, so from now on what feeds it counts.
                 self._outsiders.pop(ident, None)
                 self._nameless.pop(ident, None)
-            elif strict or not self._is_outsider(ident, frame):
+            elif not self._is_outsider(ident, frame) or (
+                strict and not _is_bystander(frame)
+            ):
                 suspects.append((ident, frame))
         # A thread in the middle of starting has no frame yet.
         starting = [
@@ -115,6 +117,12 @@ class Census:
         # taken up a job of the test.
         self._outsiders.pop(ident, None)
         return False
+
+
+def _is_bystander(frame: FrameType) -> bool:
+    """Whether a thread is one of pytest-xdist, which reaches into no test's loop."""
+    module = _outermost(frame).f_globals.get("__name__", "")
+    return isinstance(module, str) and module.startswith("execnet.")
 
 
 def _outermost(frame: FrameType) -> FrameType:
