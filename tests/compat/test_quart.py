@@ -2,6 +2,8 @@
 # ruff: noqa: E402 - the package has to be there before its parts are imported
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pytest
@@ -102,6 +104,17 @@ def connection(path: str = "/room", **options: Any) -> WebsocketCommunicator:
     return WebsocketCommunicator(application, path, **options)
 
 
+@contextmanager
+def lookup_error(text: str) -> Iterator[None]:
+    """Expect a LookupError; some releases of Quart raise it in a group."""
+    with pytest.raises((LookupError, ExceptionGroup)) as caught:
+        yield
+    error = caught.value
+    if isinstance(error, ExceptionGroup):
+        (error,) = error.exceptions
+    assert (type(error), str(error)) == (LookupError, text)
+
+
 async def handshake(path: str, **options: Any) -> tuple[bool, Any]:
     """Connect, end the connection again, and return how the handshake was answered."""
     communicator = connection(path, **options)
@@ -175,7 +188,7 @@ async def test_groups_between_two_clients() -> None:
 
 
 async def test_crash_before_the_handshake_surfaces() -> None:
-    with pytest.raises(LookupError, match="broken connect"):
+    with lookup_error("broken connect"):
         await handshake("/members?as=broken")
 
 
@@ -183,7 +196,7 @@ async def test_crash_in_a_handler_surfaces() -> None:
     communicator = connection()
     await communicator.connect()
     await communicator.send_json("crash")
-    with pytest.raises(LookupError, match="broken handler"):
+    with lookup_error("broken handler"):
         await communicator.receive_json()
 
 

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -83,7 +83,6 @@ class Bytes(WebSocketEndpoint):
 
 
 async def counter(websocket: WebSocket) -> None:
-    websocket.session.setdefault("seen", 0)
     await websocket.accept()
     state = websocket.state.started
     await websocket.send_json([state, websocket.path_params["name"]])
@@ -102,7 +101,7 @@ application = Starlette(
         WebSocketRoute("/bytes", Bytes),
         Mount("/inner", routes=[WebSocketRoute("/{name}", counter)]),
     ],
-    middleware=[Middleware(SessionMiddleware, secret_key="not-a-secret")],
+    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["*"])],
     lifespan=lifespan,
 )
 
