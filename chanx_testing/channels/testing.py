@@ -7,7 +7,7 @@ import unittest
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar, ParamSpec, cast
+from typing import Any, ClassVar, Final, ParamSpec, cast
 
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase
@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 _P = ParamSpec("_P")
+_EXPECTS_FAILURE: Final = "__unittest_expecting_failure__"
 
 
 @contextmanager
@@ -334,9 +335,13 @@ class WebsocketTestCase(TransactionTestCase):
             replacement = run_sync
         before = vars(self).get(name)
         setattr(self, name, replacement)
+        # unittest asks the method, and what async_to_sync() makes of it does not say.
+        if getattr(method, _EXPECTS_FAILURE, False):
+            setattr(self, _EXPECTS_FAILURE, True)
         try:
             yield
         finally:
+            vars(self).pop(_EXPECTS_FAILURE, None)
             if before is None:
                 delattr(self, name)
             else:
@@ -383,7 +388,10 @@ class WebsocketTestCase(TransactionTestCase):
         for connection in connections:
             try:
                 await connection.disconnect()
-            except Exception as error:
+            except asyncio.CancelledError:
+                raise
+            # SystemExit of an application too: the other connections are to be closed.
+            except BaseException as error:
                 found.append(error)
         leftover: set[asyncio.Task[Any]] = set()
         for connection in connections:

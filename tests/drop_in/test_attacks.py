@@ -7,10 +7,12 @@ import threading
 from contextlib import suppress
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
 
-from chanx_testing.channels.testing import WebsocketCommunicator
+from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
 from chanx_testing.core.client.errors import ApplicationHangs, IncompleteMessages
 from tests.core.client import apps
+from tests.drop_in.running import failure
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -161,6 +163,24 @@ class TestExceptionsThatAreNotErrors:
                 await client.send_to("go")
                 raise LookupError("the test failed")
         assert any("SystemExit: bye" in note for note in raised.value.__notes__)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_do_not_keep_other_connections_of_a_test_case_open(self):
+        left = []
+
+        class Leaving(AsyncWebsocketConsumer):
+            async def disconnect(self, code):
+                left.append(code)
+
+        class Case(WebsocketTestCase):
+            async def test(self):
+                for application in (raising(SystemExit("bye")), Leaving.as_asgi()):
+                    client = self.create_communicator(router=application, ws_path="/")
+                    await client.connect()
+                    await client.send_to("go")
+
+        assert "SystemExit: bye" in failure(Case)
+        assert left == [1000]
 
 
 class TestBackgroundTasks:

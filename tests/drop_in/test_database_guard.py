@@ -106,7 +106,7 @@ class TestTransactions:
             from django.contrib.auth.models import Group
             from django.db import connection
             from django.test import TestCase
-            from channels.db import database_sync_to_async as in_thread
+            from asgiref.sync import sync_to_async
             from channels.generic.websocket import WebsocketConsumer
 
             class Groups(WebsocketConsumer):
@@ -127,7 +127,7 @@ class TestTransactions:
                     await communicator.wait()
                     assert await communicator.receive_from() == "2"
                     await communicator.disconnect()
-                    assert await in_thread(lambda: connection.in_atomic_block)()
+                    assert await sync_to_async(lambda: connection.in_atomic_block)()
 
                 async def test_two(self):
                     await self.test_one()
