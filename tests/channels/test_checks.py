@@ -87,7 +87,7 @@ def test_unknown_key_without_a_nearest_gets_the_list() -> None:
         (
             "The keys are: CAMELIZE, LOG_IGNORED_ACTIONS, LOG_WEBSOCKET_MESSAGE, "
             "MESSAGE_ACTION_KEY, SEND_AUTHENTICATION_MESSAGE, SEND_COMPLETION, "
-            "TEST_TIMEOUT_SCALE."
+            "TEST_LAYER_SHARED, TEST_TIMEOUT_SCALE."
         ),
     )
 
