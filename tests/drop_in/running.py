@@ -31,9 +31,9 @@ SETTINGS = """
 
 
 def run(case, name="test"):
-    """Run one test of a test case and return its result."""
+    """Run one test of a test case, and what belongs to its class; return the result."""
     result = unittest.TestResult()
-    case(name)(result)
+    unittest.TestSuite([case(name)])(result)
     return result
 
 
