@@ -220,21 +220,30 @@ def _begin(layer: Any, shared: bool) -> None:
             if (original := getattr(layer, name, None)) is None:
                 continue
             watch.replaced[name] = vars(layer).get(name, _MISSING)
-            setattr(layer, name, _counting(watch.traffic, name, original))
+            counting = _counting(watch.traffic, name, original)
+            setattr(layer, name, counting)
+            if getattr(layer, name) is not counting:
+                # A layer that answers for its methods itself, as fast-channels' for
+                # Redis pub/sub: nobody can count, and its sockets stay open questions.
+                _restore(layer, watch)
+                return
 
 
 def _end(layer: Any) -> None:
     with _lock:
         watch = _watches[layer]
         watch.count -= 1
-        if watch.count:
-            return
-        for name, before in watch.replaced.items():
-            if before is _MISSING:
-                delattr(layer, name)
-            else:
-                setattr(layer, name, before)
-        watch.replaced.clear()
+        if not watch.count:
+            _restore(layer, watch)
+
+
+def _restore(layer: Any, watch: _Watch) -> None:
+    for name, before in watch.replaced.items():
+        if before is _MISSING:
+            delattr(layer, name)
+        else:
+            setattr(layer, name, before)
+    watch.replaced.clear()
 
 
 def _counting(traffic: Traffic, name: str, original: Method) -> Method:

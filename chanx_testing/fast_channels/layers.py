@@ -13,7 +13,17 @@ from chanx_testing.fast_channels._package import (
     channel_layers,
 )
 
-__all__ = ["in_memory_layers"]
+__all__ = ["in_memory_layers", "outside_layers"]
+
+
+def outside_layers() -> list[BaseChannelLayer]:
+    """Return the registered channel layers that live on a server."""
+    registered = map(channel_layers.get, channel_layers.list_aliases())
+    return [
+        layer
+        for layer in registered
+        if layer is not None and not isinstance(layer, InMemoryChannelLayer)
+    ]
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 Neither Django nor Channels is imported, and fast-channels need not be installed.
 """
 
-from typing import Self
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, ClassVar, Self
 
 from chanx_testing.core.capture import (
     CapturedBroadcastEvent,
@@ -15,6 +17,7 @@ from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import lifespan
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.routing import RoutingError, consumer_for, find_route
+from chanx_testing.core.traffic import traffic_watched
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -42,6 +45,23 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     :class:`~chanx_testing.core.communicator.WebsocketCommunicatorMixin`. Beside these
     it finds the consumer through the routing, where there is one behind ``path``.
     """
+
+    layer_shared: ClassVar[bool] = False
+    """Whether other processes write to the channel layers during the test. Then no wait
+    ends by proof while a layer on a server is open."""
+
+    def application_guard(self) -> AbstractContextManager[Any]:
+        """Keep account of the registered channel layers while the application runs."""
+        guard = ExitStack()
+        guard.enter_context(super().application_guard())
+        if "fast_channels.layers" in sys.modules:
+            # Only an application that uses the package has layers to watch.
+            from chanx_testing.fast_channels.layers import outside_layers
+
+            guard.enter_context(
+                traffic_watched(outside_layers(), shared=self.layer_shared)
+            )
+        return guard
 
     def find_consumer(self, application: Application, path: str) -> type | None:
         """Return the consumer class that the routing has for ``path``, if it tells."""

@@ -31,7 +31,8 @@ _LIBRARY = tuple(
         for name in ("stdlib", "platstdlib", "purelib", "platlib")
     }
 )
-_OURS = os.path.dirname(__file__) + os.sep
+# The whole package, from chanx_testing/core/idle/ two folders up.
+_OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _MACHINERY = (_OURS, os.path.dirname(asyncio.__file__) + os.sep)
 
 
