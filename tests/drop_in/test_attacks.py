@@ -10,7 +10,10 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
+from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.client.errors import ApplicationHangs, IncompleteMessages
+from chanx_testing.core.decorators import ws_handler
+from chanx_testing.messages.incoming import PingMessage
 from tests.core.client import apps
 from tests.drop_in.running import failure
 
@@ -106,6 +109,66 @@ class TestEndlessFrames:
             await client.send_to("go")
             await client.wait()
             assert await client.receive_all_json(timeout=0) == contents
+
+    async def test_an_application_that_never_waits_lets_the_test_run(self):
+        async def torrent(scope, receive, send):
+            await apps.accept(receive, send)
+            await receive()
+            while True:
+                await apps.send_json(send, "again")
+
+        communicator = await connected(torrent)
+        await communicator.send_to("go")
+        assert await communicator.receive_json_from() == "again"
+        with pytest.raises(ApplicationHangs):
+            await communicator.disconnect(timeout=0.02)
+        assert communicator.future.cancelled()
+
+
+class TestCompletionsOfSeveralClients:
+    class Quiet(AsyncJsonWebsocketConsumer):
+        send_completion = True
+
+        @ws_handler
+        async def ping(self, message: PingMessage) -> None:
+            """Answer with nothing but the signal of completion."""
+
+    def client(self):
+        return WebsocketCommunicator(self.Quiet.as_asgi(), "/", consumer=self.Quiet)
+
+    async def test_what_another_client_did_since_makes_none_of_them_stale(self):
+        async with self.client() as one, self.client() as other:
+            await one.send_message(PingMessage())
+            await other.send_message(PingMessage())
+            assert await other.receive_all_messages() == []
+            await other.send_message(PingMessage())
+            assert await one.receive_all_messages() == []
+            assert await other.receive_all_messages() == []
+
+    async def test_one_signal_is_given_once(self):
+        async with self.client() as one, self.client() as other:
+            await one.send_message(PingMessage())
+            await other.send_message(PingMessage())
+            assert await one.receive_all_messages() == []
+            with pytest.raises(IncompleteMessages):
+                await one.receive_all_messages()
+
+    async def test_one_of_an_earlier_message_does_not_do_for_a_later_one(self):
+        class Once(self.Quiet):
+            @ws_handler
+            async def ping(self, message: PingMessage) -> None:
+                if self.scope.setdefault("pinged", False):
+                    await asyncio.Event().wait()
+                self.scope["pinged"] = True
+
+        communicator = WebsocketCommunicator(Once.as_asgi(), "/", consumer=Once)
+        await communicator.connect()
+        await communicator.send_message(PingMessage())
+        await communicator.wait()
+        await communicator.send_message(PingMessage())
+        with pytest.raises(IncompleteMessages):
+            await communicator.receive_all_messages()
+        communicator.stop()
 
 
 class TestCancellationThatIsSwallowed:

@@ -38,6 +38,7 @@ class Collection:
         messages: The messages, typed.
         contents: The same, as decoded JSON.
         completions: The actions of the completion signals that came.
+        passed_over: The last such signal that belonged to an earlier step of the test.
     """
 
     def __init__(self, stop_action: str, newest_stimulus: int) -> None:
@@ -46,6 +47,7 @@ class Collection:
         self.messages: list[Any] = []
         self.contents: list[Any] = []
         self.completions: list[str] = []
+        self.passed_over: Frame | None = None
 
     def is_stale(self, frame: Frame) -> bool:
         """Return whether a completion signal belongs to an earlier step of the test."""
