@@ -35,6 +35,7 @@ from chanx_testing.channels.routing import (
 from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core import idle
 from chanx_testing.core.client import timeouts
+from chanx_testing.core.client.application import end_tasks
 from chanx_testing.core.client.connection import (
     Application,
     Connection,
@@ -401,9 +402,7 @@ class WebsocketTestCase(TransactionTestCase):
         await forget_messages()
         if leftover:
             named = sorted(idle.describe_task(task) for task in leftover)
-            for task in leftover:
-                task.cancel()
-            await asyncio.wait(leftover, timeout=1)
+            await end_tasks(leftover)
             try:
                 self._warn_of_tasks(named)
             except LeftoverTaskWarning as warning:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import json
 import threading
 from contextlib import suppress
@@ -12,6 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.client.errors import ApplicationHangs, IncompleteMessages
+from chanx_testing.core.client.lifespan import lifespan
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.incoming import PingMessage
 from tests.core.client import apps
@@ -202,6 +204,28 @@ class TestCancellationThatIsSwallowed:
         assert communicator.future.cancelled()
         assert "catches CancelledError" not in "\n".join(raised.value.__notes__)
 
+    @pytest.mark.django_db(transaction=True)
+    def test_a_task_that_is_left_does_not_keep_the_test_from_ending(self):
+        async def leaving(scope, receive, send):
+            await apps.accept(receive, send)
+
+            async def go_on():
+                for _ in itertools.count():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
+
+            scope["task"] = asyncio.create_task(go_on())
+            await receive()
+
+        class Case(WebsocketTestCase):
+            ws_path = "/"
+            router = staticmethod(leaving)
+
+            async def test(self):
+                await self.communicator.connect()
+
+        assert "left tasks running" in failure(Case)
+
 
 class TestExceptionsThatAreNotErrors:
     @pytest.mark.parametrize("error", [SystemExit("bye"), GeneratorExit("gone")])
@@ -244,6 +268,40 @@ class TestExceptionsThatAreNotErrors:
 
         assert "SystemExit: bye" in failure(Case)
         assert left == [1000]
+
+
+class TestExceptionsThatCannotBeShown:
+    class Mute(Exception):
+        def __str__(self):
+            raise ZeroDivisionError
+
+    async def test_come_out_of_the_verb_that_meets_them(self):
+        communicator = await connected(raising(self.Mute()))
+        await communicator.send_to("go")
+        with pytest.raises(self.Mute) as raised:
+            await communicator.receive_from()
+        shown = "Mute (its text raises ZeroDivisionError)"
+        assert any(shown in note for note in raised.value.__notes__)
+        await communicator.disconnect()
+
+    async def test_do_not_take_the_place_of_the_failure_of_the_test(self):
+        with pytest.raises(LookupError) as raised:
+            async with WebsocketCommunicator(raising(self.Mute()), "/") as client:
+                await client.send_to("go")
+                raise LookupError
+        assert any("Mute" in note for note in raised.value.__notes__)
+
+
+class TestLifespan:
+    async def test_a_block_may_end_in_another_task_than_it_began_in(self):
+        async def application(scope, receive, send):
+            for phase in ("startup", "shutdown"):
+                assert (await receive())["type"] == f"lifespan.{phase}"
+                await send({"type": f"lifespan.{phase}.complete"})
+
+        block = lifespan(application)
+        await asyncio.create_task(block.__aenter__())
+        await asyncio.create_task(block.__aexit__(None, None, None))
 
 
 class TestBackgroundTasks:

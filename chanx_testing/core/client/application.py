@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractContextManager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -51,6 +51,46 @@ CANCELLATIONS: Final = 10
 """How often an application is cancelled that catches its cancellation and goes on."""
 
 
+def show_error(error: BaseException) -> str:
+    """Return the type and the text of an exception, whose ``__str__`` may be broken."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as broken:
+        return f"{type(error).__name__} (its text raises {type(broken).__name__})"
+
+
+async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
+    """Cancel tasks, again where they go on, and then end them by force.
+
+    ``asyncio.run()`` cancels the tasks that it knows of and waits until they are done:
+    one that catches every cancellation would never let it end.
+
+    Returns:
+        Whether all let themselves be cancelled, within a second.
+    """
+    going_on = set(tasks)
+    for _ in range(CANCELLATIONS):
+        for task in going_on:
+            task.cancel()
+        _, going_on = await asyncio.wait(going_on, timeout=1 / CANCELLATIONS)
+        if not going_on:
+            return True
+    for task in going_on:
+        coroutine = task.get_coro()
+        assert coroutine is not None
+        # It may raise anything, or await on: then Python says so with a RuntimeError.
+        with suppress(Exception):
+            coroutine.close()
+        task.cancel()
+    done, going_on = await asyncio.wait(going_on, timeout=1 / CANCELLATIONS)
+    for task in done:
+        if not task.cancelled():
+            task.exception()
+    for task in going_on:
+        asyncio._unregister_task(task)
+    return False
+
+
 @dataclass
 class HandlerFailure:
     """An exception that a consumer caught, logged and answered.
@@ -82,7 +122,7 @@ class Watch:
         """Note that a handler raised ``error``."""
         if (application := self._application()) is not None:
             application.failures.append(HandlerFailure(error, doing))
-            application.note(f"{type(error).__name__} while {doing}: {error}")
+            application.note(f"while {doing}: {show_error(error)}")
 
     def broadcast_sent(self, broadcast: Broadcast) -> None:
         """Note a broadcast of the application."""
@@ -137,7 +177,7 @@ class ApplicationUnderTest:
         self.crash_seen = False
         self.failures: list[HandlerFailure] = []
         self._given: list[BaseException] = []
-        self._closed = False
+        self._cancelled = False
         self.loop = asyncio.get_running_loop()
         # A context of its own, as a server gives to each connection: what the test set
         # in its context variables must not reach the application.
@@ -167,7 +207,7 @@ class ApplicationUnderTest:
             # Out of a task it would end the loop at once, under the hands of the test.
             raise RuntimeError("The application raised SystemExit.") from error
         except BaseException as error:
-            if self._closed:
+            if self._cancelled and isinstance(error, GeneratorExit):
                 raise
             if self._end_was_read() and says_client_left(error):
                 # How an endpoint ends that reads until there is nothing more to read.
@@ -179,7 +219,7 @@ class ApplicationUnderTest:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self.crash is not None:
-            self.note(f"application raised {type(self.crash).__name__}: {self.crash}")
+            self.note(f"application raised {show_error(self.crash)}")
         elif task.cancelled():
             self.note("application was cancelled")
         else:
@@ -254,36 +294,10 @@ class ApplicationUnderTest:
         )
 
     async def cancel(self) -> bool:
-        """Cancel the application, and again where it goes on, for a second at most.
+        """Cancel the application, as :func:`end_tasks` does.
 
         Returns:
             Whether it let itself be cancelled. If not, it was ended by force.
         """
-        for _ in range(CANCELLATIONS):
-            self.task.cancel()
-            await asyncio.wait([self.task], timeout=1 / CANCELLATIONS)
-            if self.task.done():
-                return True
-        await self._close()
-        return False
-
-    async def _close(self) -> None:
-        """End an application that catches every cancellation.
-
-        ``asyncio.run()`` cancels the tasks that it knows of and waits until they are
-        done: such a one would never let it end.
-        """
-        self._closed = True
-        coroutine = self.task.get_coro()
-        assert coroutine is not None
-        try:
-            coroutine.close()
-        # It may raise anything, or await on: then Python says so with a RuntimeError.
-        except Exception as error:
-            self.note(f"{type(error).__name__} while it was ended by force: {error}")
-        self.task.cancel()
-        await asyncio.wait([self.task], timeout=1 / CANCELLATIONS)
-        if not self.task.done():
-            asyncio._unregister_task(self.task)
-        elif not self.task.cancelled():
-            self.task.exception()
+        self._cancelled = True
+        return await end_tasks([self.task])

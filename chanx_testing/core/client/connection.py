@@ -19,6 +19,7 @@ from chanx_testing.core import idle
 from chanx_testing.core.client import errors, timeouts
 from chanx_testing.core.client.application import (
     ApplicationUnderTest,
+    show_error,
     single_callable,
 )
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
@@ -192,7 +193,7 @@ def raise_first(found: list[BaseException]) -> None:
         return
     first, *others = found
     for other in others:
-        first.add_note(f"Also raised: {type(other).__name__}: {other}")
+        first.add_note(f"Also raised: {show_error(other)}")
     raise first
 
 
@@ -703,7 +704,7 @@ class Connection:
             if error is not headline:
                 headline.add_note(
                     f"While {self.transcript.name} was disconnected afterwards: "
-                    f"{type(error).__name__}: {error}"
+                    f"{show_error(error)}"
                 )
 
     async def disconnect(

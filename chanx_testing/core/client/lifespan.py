@@ -172,7 +172,7 @@ async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
     """
     shared = Lifespan(application)
     await shared.startup()
-    token = _shared.set((*_shared.get(), shared))
+    _shared.set((*_shared.get(), shared))
     try:
         yield shared.state
     except BaseException as failure:
@@ -187,4 +187,5 @@ async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
     else:
         await shared.shutdown()
     finally:
-        _shared.reset(token)
+        # Not by a token: a fixture may be torn down in another context than its own.
+        _shared.set(tuple(item for item in _shared.get() if item is not shared))
