@@ -9,9 +9,9 @@ that the handshake carries. What a project needs beyond those here is a function
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.apps import apps
@@ -77,8 +77,16 @@ class Credentials:
 
 
 LoginResult: TypeAlias = Credentials | Sequence[tuple[bytes, bytes]]
-Login: TypeAlias = Callable[[Any], LoginResult | Awaitable[LoginResult]]
-"""Is called with a saved user; returns credentials, or headers alone. May be async."""
+
+
+class Login(Protocol):
+    """Is called with a saved user; returns credentials, or headers alone.
+
+    May be async. An instance, a function or a method of the test case will do.
+    """
+
+    def __call__(self, user: Any, /) -> LoginResult | Awaitable[LoginResult]:
+        """Return what the handshake of ``user`` carries."""
 
 
 @dataclass(frozen=True, slots=True)

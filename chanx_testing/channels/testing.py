@@ -3,6 +3,9 @@
 import asyncio
 import functools
 import inspect
+import sys
+import threading
+import traceback
 import unittest
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -10,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Final, ParamSpec, cast
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.test import TransactionTestCase
 
 from chanx_testing.channels.database import connections_kept_open
@@ -43,11 +47,16 @@ from chanx_testing.core.client.connection import (
     raise_first,
 )
 from chanx_testing.core.client.errors import LeftoverTaskWarning
+from chanx_testing.core.client.handshake import Handshake
+from chanx_testing.core.client.scope import checked_headers
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.config import SETTINGS
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
+
+STUCK_SECONDS: Final = 1.0
+"""How long a job that outlives its failed test must have run to be told of."""
 
 __all__ = [
     "DjangoWebsocketCommunicator",
@@ -96,6 +105,29 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
             # A path without a route is the application's to refuse, when it is asked.
             return None
 
+    async def connect(self, timeout: float | None = timeouts.ONE_SECOND) -> Handshake:
+        """Open the connection; an error says which routes there are, where none leads.
+
+        See :meth:`~chanx_testing.core.client.connection.Connection.connect`.
+        """
+        try:
+            return await super().connect(timeout)
+        except Exception as error:
+            try:
+                consumer_for(self.application, self.scope["path"])
+            except RoutingError as routing:
+                error.add_note(str(routing))
+            raise
+
+    def rejection_hint(self) -> str:
+        """Say what usually is missing where the handshake has no origin."""
+        if any(name == b"origin" for name, _ in self.scope["headers"]):
+            return ""
+        return (
+            "The handshake has no 'origin' header, which an OriginValidator needs: "
+            "pass headers=chanx_testing.channels.login.handshake_headers(application)."
+        )
+
     def resolve_setting(self, name: str) -> Any:
         """Return what the consumer says of a setting, else ``settings.CHANX``."""
         if hasattr(self.consumer, "resolve_setting"):
@@ -105,6 +137,26 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
 
 DjangoWebsocketCommunicator = WebsocketCommunicator
+
+
+def say_what_stands_still(test: str, error: BaseException, jobs: list[str]) -> None:
+    """Tell of a job that a failed test left in a thread, which cannot be cancelled.
+
+    The test is not over before the job is; if that never ends, nobody would learn why.
+
+    Args:
+        test: The id of the test.
+        error: What the test failed with.
+        jobs: The jobs that go on.
+    """
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    print(
+        f"\n{test} has failed and waits for work in a thread to end: {'; '.join(jobs)}."
+        f"\n{type(error).__name__}: {error}\nThe main thread is at:\n{stack}",
+        file=sys.__stderr__,
+        flush=True,
+    )
 
 
 class WebsocketTestCase(TransactionTestCase):
@@ -140,7 +192,7 @@ class WebsocketTestCase(TransactionTestCase):
 
     # What a test case may say of itself.
 
-    def get_ws_headers(self) -> Headers:
+    def get_ws_headers(self) -> Headers | Awaitable[Headers]:
         """Return the headers of :attr:`auth_communicator`; may be ``async``.
 
         Called once for each test, in :meth:`setUp`. Most override it with
@@ -188,7 +240,17 @@ class WebsocketTestCase(TransactionTestCase):
 
         Raises:
             TypeError: The user model has no such field.
+            SynchronousOnlyOperation: It was called in async code.
         """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise SynchronousOnlyOperation(
+                "create_user_and_ws_headers() uses the database and cannot be called "
+                "in async code: await self.acreate_user_and_ws_headers() there."
+            )
         user = make_user(**user_fields)
         return user, self._headers_of(user, log_in(self._login(), user))
 
@@ -378,6 +440,8 @@ class WebsocketTestCase(TransactionTestCase):
         found += await self._close(connections)
         # A skipped test is less than whatever went wrong beside it.
         found.sort(key=lambda error: isinstance(error, unittest.SkipTest))
+        if found and (jobs := idle.overdue_jobs(STUCK_SECONDS)):
+            say_what_stands_still(self.id(), found[0], jobs)
         if found and not isinstance(found[0], unittest.SkipTest):
             for connection in connections:
                 connection.add_transcript(found[0])
@@ -426,15 +490,24 @@ class WebsocketTestCase(TransactionTestCase):
         if not hasattr(self, "ws_headers") and not inspect.iscoroutinefunction(
             self.get_ws_headers
         ):
-            self.ws_headers = list(self.get_ws_headers())
+            self.ws_headers = self._checked(self.get_ws_headers())
         if not hasattr(self, "subprotocols"):
             self.subprotocols = list(self.get_subprotocols())
 
     async def _aprepare_handshake(self) -> None:
         """Make up for a ``setUp`` that did not call this one; await async headers."""
         if inspect.iscoroutinefunction(self.get_ws_headers):
-            self.ws_headers = list(await self.get_ws_headers())
+            self.ws_headers = self._checked(await self.get_ws_headers())
         await sync_to_async(self._prepare_handshake)()
+
+    def _checked(self, headers: Any) -> Headers:
+        try:
+            return checked_headers(headers)
+        except TypeError as error:
+            raise TypeError(
+                f"{type(self).__name__}.get_ws_headers() must return the headers of "
+                f"the handshake. {error}"
+            ) from None
 
     def _application(self, router: Application | None = None) -> Application:
         if router is not None:
@@ -451,7 +524,7 @@ class WebsocketTestCase(TransactionTestCase):
             and len(inspect.signature(static).parameters) == 1
         ):
             return cast("Login", static)
-        return cast("Login", self.ws_login)
+        return self.ws_login
 
     def _headers_of(self, user: Any, credentials: Credentials) -> Headers:
         headers = [*handshake_headers(self._application()), *credentials.headers]

@@ -1,10 +1,10 @@
 """A WebSocket client that speaks the typed messages of a consumer."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -24,7 +24,7 @@ from chanx_testing.core.client.timeouts import (
     Deadline,
 )
 from chanx_testing.core.config import SETTINGS
-from chanx_testing.core.foreign import failures_reported
+from chanx_testing.core.foreign import failures_reported, methods_in_background
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe import ticks
 from chanx_testing.core.transcript import conceal, shorten, show_message
@@ -88,9 +88,20 @@ class WebsocketCommunicatorMixin(Conversation):
 
     # Hooks.
 
+    background_methods: ClassVar[Sequence[str]] = ()
+    """Names of methods of the consumer that run for ever, such as a heartbeat: their
+    timers keep no test from being idle. A consumer may have the same attribute."""
+
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Have a consumer of another package report the exceptions that it catches."""
-        return failures_reported(self.consumer)
+        """Watch a consumer of another package, and put heartbeats in the background."""
+        names = {
+            *self.background_methods,
+            *getattr(self.consumer, "background_methods", ()),
+        }
+        with ExitStack() as guard:
+            guard.enter_context(failures_reported(self.consumer))
+            guard.enter_context(methods_in_background(self.consumer, names))
+            return guard.pop_all()
 
     def find_consumer(self, application: Application, path: str) -> type | None:
         """Return the consumer class that answers ``path``, or None if unknown."""

@@ -9,12 +9,13 @@ the last one has gone the class holds what it held before, the identical object.
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 from chanx_testing.core import observe
+from chanx_testing.core.idle import background
 from chanx_testing.core.observe import Broadcast, BroadcastMethod
 
 _MISSING: Final = object()
@@ -81,6 +82,52 @@ def broadcasts_announced(consumer: type, method: BroadcastMethod) -> Iterator[No
                     _replacing(owner, method, _announcing(owner, method))
                 )
         yield
+
+
+@contextmanager
+def methods_in_background(consumer: Any, names: Collection[str]) -> Iterator[None]:
+    """Have these methods of a consumer run in the background while the block runs.
+
+    The timers that they set, and those of tasks that they start, keep no test from
+    being idle; see :func:`chanx_testing.core.idle.background`.
+
+    Args:
+        consumer: A consumer class, or None.
+        names: The names of its methods, sync or async.
+
+    Raises:
+        TypeError: The consumer has no such method.
+    """
+    with ExitStack() as stack:
+        for name in names:
+            method = getattr(consumer, name, None)
+            if not callable(method):
+                raise TypeError(
+                    f"background_methods names {name!r}, and "
+                    f"{getattr(consumer, '__name__', consumer)} has no such method."
+                )
+            is_async = inspect.iscoroutinefunction(method)
+            stack.enter_context(
+                _replacing(consumer, name, _in_background(is_async=is_async))
+            )
+        yield
+
+
+def _in_background(
+    *, is_async: bool
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def make(bind: Callable[..., Any]) -> Callable[..., Any]:
+        async def run_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with background():
+                return await bind(self, type(self))(*args, **kwargs)
+
+        def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with background():
+                return bind(self, type(self))(*args, **kwargs)
+
+        return run_async if is_async else run
+
+    return make
 
 
 def _subclasses(owner: type[Any]) -> Iterator[type[Any]]:

@@ -62,12 +62,11 @@ def show_data(message: Mapping[str, Any]) -> str:
     text, data = message.get("text"), message.get("bytes")
     if isinstance(text, str):
         try:
-            decoded = json.loads(text)
+            return shorten(json.dumps(conceal(json.loads(text)), ensure_ascii=False))
         except ValueError:
             return shorten(repr(text))
         except RecursionError:
             return f"{len(text)} characters of JSON, nested too deeply to show"
-        return shorten(json.dumps(conceal(decoded), ensure_ascii=False))
     if isinstance(data, bytes):
         return shorten(f"{len(data)} bytes: {data[:40]!r}")
     return "neither text nor bytes"

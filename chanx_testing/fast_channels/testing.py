@@ -52,16 +52,16 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
     def application_guard(self) -> AbstractContextManager[Any]:
         """Keep account of the registered channel layers while the application runs."""
-        guard = ExitStack()
-        guard.enter_context(super().application_guard())
-        if "fast_channels.layers" in sys.modules:
-            # Only an application that uses the package has layers to watch.
-            from chanx_testing.fast_channels.layers import outside_layers
+        with ExitStack() as guard:
+            guard.enter_context(super().application_guard())
+            if "fast_channels.layers" in sys.modules:
+                # Only an application that uses the package has layers to watch.
+                from chanx_testing.fast_channels.layers import outside_layers
 
-            guard.enter_context(
-                traffic_watched(outside_layers(), shared=self.layer_shared)
-            )
-        return guard
+                guard.enter_context(
+                    traffic_watched(outside_layers(), shared=self.layer_shared)
+                )
+            return guard.pop_all()
 
     def find_consumer(self, application: Application, path: str) -> type | None:
         """Return the consumer class that the routing has for ``path``, if it tells."""

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import pickle
+import threading
 import unittest
 import warnings
 from typing import Literal
@@ -26,7 +27,7 @@ from chanx_testing.channels.testing import (
     WebsocketTestCase,
 )
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
-from chanx_testing.core.client.errors import LeftoverTaskWarning
+from chanx_testing.core.client.errors import ConnectionRejected, LeftoverTaskWarning
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
@@ -598,3 +599,112 @@ class TestKindsOfTests:
 class PickledCase(Case):
     async def test(self):
         await self.auth_communicator.connect()
+
+
+class TestMistakes:
+    """What people get wrong is answered with what to do."""
+
+    def test_headers_that_are_a_pair_with_the_user(self):
+        class Pair(Case):
+            def get_ws_headers(self):
+                return self.create_user_and_ws_headers()
+
+            async def test(self):
+                pass
+
+        text = failure(Pair)
+        assert "Pair.get_ws_headers() must return the headers" in text
+        assert "create_user_and_ws_headers() returns is 'user, headers'" in text
+
+    def test_headers_that_are_none(self):
+        class Nothing(Case):
+            def get_ws_headers(self):
+                pass
+
+            async def test(self):
+                pass
+
+        assert "Headers are a list of pairs of bytes" in failure(Nothing)
+
+    def test_the_sync_way_to_a_user_in_async_code(self):
+        class Blocking(Case):
+            async def test(self):
+                self.create_user_and_ws_headers()
+
+        assert "await self.acreate_user_and_ws_headers() there" in failure(Blocking)
+
+    async def test_a_handshake_without_an_origin(self):
+        communicator = WebsocketCommunicator(application, "/ws/lobby/")
+        with pytest.raises(ConnectionRejected, match=r"handshake_headers\(applicat"):
+            await communicator.__aenter__()
+
+    async def test_a_path_that_leads_nowhere(self):
+        router = URLRouter([path("ws/lobby/", LobbyConsumer.as_asgi())])
+        with pytest.raises(ValueError, match="No route found") as caught:
+            await WebsocketCommunicator(router, "/ws/loby/").connect()
+        assert any("Did you mean" in note for note in caught.value.__notes__)
+
+    def test_a_job_that_does_not_end_is_told_of_while_it_runs(self, monkeypatch):
+        release = threading.Event()
+        told = io.StringIO()
+        monkeypatch.setattr("sys.__stderr__", told)
+        monkeypatch.setattr("chanx_testing.channels.testing.STUCK_SECONDS", 0.0)
+
+        class Stuck(LobbyConsumer):
+            @ws_handler
+            async def ping(self, message: PingMessage) -> None:
+                await database_sync_to_async(release.wait)(30)
+
+        class Waiting(Case):
+            router = Stuck.as_asgi()
+
+            async def test(self):
+                self.addAsyncCleanup(asyncio.sleep, 0)
+                await self.auth_communicator.connect()
+                await self.auth_communicator.send_message(PingMessage())
+                asyncio.get_running_loop().call_later(0.3, release.set)
+                await self.auth_communicator.disconnect(timeout=0.05)
+
+        assert "ApplicationHangs" in failure(Waiting)
+        assert "waits for work in a thread to end" in told.getvalue()
+        assert "The main thread is at:" in told.getvalue()
+
+
+class TestHeartbeats:
+    """A consumer says which of its methods run for ever."""
+
+    def test_their_timers_keep_no_test_from_being_idle(self):
+        class Beating(LobbyConsumer):
+            background_methods = ["beat"]
+            original = None
+
+            async def post_authentication(self):
+                self.task = asyncio.create_task(self.beat())
+
+            async def beat(self):
+                while True:  # noqa: ASYNC110 - a heartbeat
+                    await asyncio.sleep(0.5)
+
+            async def disconnect(self, code):
+                self.task.cancel()
+
+        beat = Beating.beat
+
+        class Quick(Case):
+            router = Beating.as_asgi()
+
+            async def test(self):
+                await self.auth_communicator.connect()
+                assert await self.auth_communicator.wait_until_idle(timeout=30)
+                assert Beating.beat is not beat
+
+        passes(Quick)
+        assert Beating.beat is beat
+
+    async def test_a_name_of_no_method_is_refused(self):
+        class Misnamed(LobbyConsumer):
+            background_methods = ["beet"]
+
+        communicator = WebsocketCommunicator(Misnamed.as_asgi(), "/")
+        with pytest.raises(TypeError, match="Misnamed has no such method"):
+            await communicator.connect()

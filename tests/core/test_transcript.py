@@ -69,6 +69,13 @@ def test_messages_are_shown_on_one_line(message, shown):
     assert "\n" not in show_message(message)
 
 
+@pytest.mark.parametrize("depth", [400, 700, 2000, 100_000])
+def test_json_of_any_depth_can_be_shown(depth):
+    text = "[" * depth + "]" * depth
+    shown = show_message({"type": "websocket.send", "text": text})
+    assert len(shown) < 400
+
+
 def test_rendering_names_the_connection_and_the_order():
     transcript = Transcript("/ws/chat/")
     transcript.user, transcript.consumer = "alice", "ChatConsumer"

@@ -260,6 +260,7 @@ class Connection:
         self._under_test: ApplicationUnderTest | None = None
         self._frame_waiters: set[asyncio.Future[None]] = set()
         self._expected_errors: tuple[type[BaseException], ...] = ()
+        self._expectation_met = False
         self._wants_lifespan = lifespan
         self._sent_at = 0
 
@@ -268,6 +269,10 @@ class Connection:
     def application_guard(self) -> AbstractContextManager[Any]:
         """Return a context that is open for the whole life of the application."""
         return nullcontext()
+
+    def rejection_hint(self) -> str:
+        """Return a sentence on why the application may refuse this handshake, or ''."""
+        return ""
 
     def timeout_scale(self) -> float:
         """Return the factor for time limits that the caller did not choose."""
@@ -286,16 +291,45 @@ class Connection:
         return self._link_state.closed
 
     def expect_errors(self, *types: type[BaseException]) -> None:
-        """Let errors of the application pass that the test does not receive.
+        """Expect errors of the application that the test need not receive.
 
         From now on an exception in a handler, in the application or in a task that it
-        started does not fail the test at the end of the connection. It is still raised
-        by a verb that meets it.
+        started does not fail the test at the end of the connection; that none came
+        fails it. One that a verb meets is raised there all the same.
 
         Args:
-            types: The classes of exceptions that may pass; none given: all.
+            types: The classes of exceptions that are expected; none given: any.
+
+        Raises:
+            TypeError: One of them is no class of exceptions.
         """
+        for kind in types:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(
+                    f"expect_errors() takes classes of exceptions, not {kind!r}."
+                )
         self._expected_errors += types or (BaseException,)
+
+    def _unmet_expectation(self) -> list[BaseException]:
+        """Return what fails the test if it expected errors and none came."""
+        running = self._under_test
+        if running is None or not self._expected_errors or self._expectation_met:
+            return []
+        self._expectation_met = True  # asked once
+        came = [failure.error for failure in running.failures]
+        if any(
+            isinstance(e, self._expected_errors) for e in (*came, running.crash) if e
+        ):
+            return []
+        names = ", ".join(kind.__name__ for kind in self._expected_errors)
+        return [
+            self._with_transcript(
+                AssertionError(
+                    f"Expected errors of the application ({names}), but none came. "
+                    f"Leave expect_errors() out, or look at what the test sends."
+                )
+            )
+        ]
 
     def _ensure_started(self) -> ApplicationUnderTest:
         if self._under_test is None:
@@ -390,6 +424,10 @@ class Connection:
             return Deadline(None)
         if isinstance(timeout, DefaultSeconds):
             timeout *= self.timeout_scale()
+        elif not isinstance(timeout, int | float):
+            raise TypeError(
+                f"A timeout is a number of seconds or None, not {timeout!r}."
+            )
         return Deadline(timeout)
 
     async def _wait_for_change(self, deadline: Deadline) -> Verdict | None:
@@ -409,6 +447,7 @@ class Connection:
             The frame; or the verdict on why none comes; or None where the application
             has ended or closed, so that none can.
         """
+        self._require_started()
         while (frame := self.output_queue.head) is None:
             if self._on_own_loop().ended or self._link_state.closed is not None:
                 return None
@@ -416,6 +455,13 @@ class Connection:
             if verdict is not None and self.output_queue.head is None:
                 return None if self._ensure_started().ended else verdict
         return frame
+
+    def _require_started(self) -> None:
+        if self._under_test is None:
+            raise errors.NotConnected(
+                f"Nothing can come from {self.transcript.path} yet: await connect() "
+                f"first, or use 'async with'."
+            )
 
     async def _peek_next(self, deadline: Deadline) -> Frame | Verdict | None:
         """Do what :meth:`_peek_frame` does, for a verb that takes many frames.
@@ -672,7 +718,8 @@ class Connection:
                 f"Expected the connection to {self.transcript.path} to be accepted, "
                 f"but it was {closed}. "
                 f"To test a rejection use "
-                f"'accepted, code = await communicator.connect()'."
+                f"'accepted, code = await communicator.connect()'. "
+                f"{self.rejection_hint()}".rstrip()
             )
             error.code, error.reason = closed.code, closed.reason
             self.add_transcript(error)
@@ -729,6 +776,7 @@ class Connection:
             Exception: What the application raised and no verb has raised before: in
                 itself, in a handler whose error frame the test did not receive, or in a
                 task that it started.
+            AssertionError: :meth:`expect_errors` was called and none came.
         """
         found: list[BaseException] = []
         if self._under_test is not None:
@@ -741,6 +789,7 @@ class Connection:
                 except Exception as error:
                     found.append(error)
             found += [error for error in self.unseen_errors() if error not in found]
+            found += self._unmet_expectation()
         try:
             await self._stop_lifespan()
         except Exception as error:
@@ -787,11 +836,11 @@ class Connection:
         """
         if self._under_test is None:
             return []
+        unseen = self._under_test.unseen_errors()
         found = [
-            error
-            for error in self._under_test.unseen_errors()
-            if not isinstance(error, self._expected_errors)
+            error for error in unseen if not isinstance(error, self._expected_errors)
         ]
+        self._expectation_met |= len(found) < len(unseen)
         for error in found:
             self.add_transcript(error)
         return found

@@ -175,8 +175,10 @@ class Conversation(Connection):
 
         Raises:
             UnexpectedFrame: An ``AssertionError``: something is there.
+            NotConnected: The connection was never opened.
             Exception: What the application raised meanwhile.
         """
+        self._require_started()
         deadline = self._deadline_after(timeout)
         verdict: Verdict | None = None
         while True:

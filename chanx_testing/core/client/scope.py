@@ -21,6 +21,33 @@ _PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 _SECURE: Final = {"wss", "https"}
 
 
+def checked_headers(headers: Any) -> list[tuple[bytes, bytes]]:
+    """Return headers as a list of pairs.
+
+    Raises:
+        TypeError: They are no pairs of bytes; the message says what they are.
+    """
+    if isinstance(headers, str | bytes | dict) or not isinstance(headers, Iterable):
+        raise TypeError(
+            f"Headers are a list of pairs of bytes, such as "
+            f"[(b'origin', b'http://x')], not {type(headers).__name__}."
+        )
+    found = []
+    for pair in headers:
+        if not (
+            isinstance(pair, tuple | list)
+            and len(pair) == 2
+            and all(isinstance(part, bytes) for part in pair)
+        ):
+            raise TypeError(
+                f"Each header is a pair of bytes, such as (b'origin', b'http://x'), "
+                f"not {type(pair).__name__}. What create_user_and_ws_headers() returns "
+                f"is 'user, headers'."
+            )
+        found.append((pair[0], pair[1]))
+    return found
+
+
 def websocket_scope(
     path: str,
     headers: Iterable[tuple[bytes, bytes]] | None,
@@ -37,9 +64,12 @@ def websocket_scope(
         subprotocols: What the client offers. None: what a header
             ``sec-websocket-protocol`` says.
         spec_version: The version of the specification; None for the latest.
+
+    Raises:
+        TypeError: The headers are no pairs of bytes.
     """
     url = urlparse(path)
-    sent = [(bytes(name).lower(), bytes(value)) for name, value in headers or ()]
+    sent = [(name.lower(), value) for name, value in checked_headers(headers or ())]
     names = {name for name, _ in sent}
     if subprotocols is None:
         offered = _offered(sent)

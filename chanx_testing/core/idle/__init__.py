@@ -17,7 +17,13 @@ from .verdict import (
     Verdict,
     VerdictKind,
 )
-from .waiting import exempt_descriptor, is_supported, wait, wait_until_idle
+from .waiting import (
+    exempt_descriptor,
+    is_supported,
+    overdue_jobs,
+    wait,
+    wait_until_idle,
+)
 
 __all__ = [
     "Account",
@@ -36,6 +42,7 @@ __all__ = [
     "installed",
     "is_supported",
     "new_event_loop",
+    "overdue_jobs",
     "tasks_created_by",
     "wait",
     "wait_until_idle",

@@ -10,8 +10,8 @@ The proof, in this order, at an entry to ``select`` with time to wait:
 3. A garbage collection has run and the second step still holds.
 4. The earliest timer that counts for a waiter is later than its horizon.
 
-Then one waiter is released, the first, and the others are judged again after it has
-blocked: what it does may reach them.
+Then one waiter is released, the one that would end first, and the others are judged
+again after it has blocked: what it does may reach them.
 """
 
 import asyncio
@@ -221,17 +221,20 @@ class Monitor:
                 return []
 
     def _candidate(self, now: float) -> Waiter | None:
-        """The first waiter before whose horizon no timer fires."""
-        for waiter in self.waiters:
-            if waiter.future.done():
-                continue
-            if waiter.horizon == 0:
-                return waiter
-            timer = self.timers.next(waiter.task)
-            # A timer at the horizon itself may come before it.
-            if timer is None or timer.when > waiter.limit(now):
-                return waiter
-        return None
+        """The waiter that ends first, if no timer fires before its horizon.
+
+        Only that one: what it does after its deadline may reach the others, so nothing
+        is proved for them before.
+        """
+        pending = [waiter for waiter in self.waiters if not waiter.future.done()]
+        if not pending:
+            return None
+        first = min(pending, key=lambda waiter: (waiter.horizon != 0, waiter.deadline))
+        if first.horizon == 0:
+            return first
+        timer = self.timers.next(first.task)
+        # A timer at the horizon itself may come before it.
+        return first if timer is None or timer.when > first.limit(now) else None
 
     def _serve_deadlines(self, *, running: bool = False) -> bool:
         """Release the first waiter whose time is over.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .clock import Clock
 from .loop import IdleEventLoop
 from .verdict import UnsupportedLoopWarning, Verdict, VerdictKind
 
@@ -33,7 +34,7 @@ async def wait(
 
     Safe to cancel. Cancels nothing but ``waiter``, and that only when it is itself
     cancelled. Several waits may be pending at once: they are released one at a time,
-    first come first served, and what one does after its release counts for the next.
+    the one that would end first before the others, and what it does counts for them.
 
     Args:
         waiter: a pending future of the running loop. Look at what is there already
@@ -145,3 +146,23 @@ async def _wait_for_deadline(
         if timer is not None:
             timer.cancel()
     return verdict
+
+
+def overdue_jobs(seconds: float) -> list[str]:
+    """Return the jobs in threads that this loop waits for, if they take long.
+
+    Args:
+        seconds: How long a job must have run to be named.
+
+    Returns:
+        A phrase for each, with its name and age; [] on a loop that cannot be observed.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, IdleEventLoop):
+        return []
+    now = Clock.now()
+    return [
+        f"{name} has run for {now - since:.1f} s"
+        for name, since in tuple(loop.monitor.jobs.values())
+        if now - since >= seconds
+    ]

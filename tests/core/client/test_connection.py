@@ -243,6 +243,30 @@ class TestReceiveOutput:
             ]
 
 
+class TestBeforeConnect:
+    async def test_nothing_can_come_and_every_verb_says_so(self):
+        connection = client(apps.echo)
+        for verb in (
+            connection.receive_output,
+            connection.receive_from,
+            connection.receive_json,
+            connection.receive_all_json,
+            connection.receive_nothing,
+            connection.assert_closed,
+        ):
+            with pytest.raises(errors.NotConnected, match=r"await connect\(\) first"):
+                await verb()
+
+    async def test_a_timeout_is_a_number_of_seconds(self):
+        with pytest.raises(TypeError, match="number of seconds or None, not '1'"):
+            await client(apps.echo).connect(timeout="1")
+
+    @pytest.mark.parametrize("headers", [{"a": "b"}, [("a", "b")], "a: b", [b"a"]])
+    def test_headers_are_pairs_of_bytes(self, headers):
+        with pytest.raises(TypeError, match="of bytes, such as"):
+            client(apps.echo, headers=headers)
+
+
 class TestDisconnect:
     async def test_is_idempotent(self):
         connection = client(apps.silent)
@@ -302,6 +326,18 @@ class TestDisconnect:
         await connection.send_to("hello")
         with pytest.raises(LookupError):
             await connection.disconnect()
+
+    async def test_fails_where_errors_were_expected_and_none_came(self):
+        connection = client(apps.silent)
+        connection.expect_errors(LookupError)
+        await connection.connect()
+        with pytest.raises(AssertionError, match=r"\(LookupError\), but none came"):
+            await connection.disconnect()
+        await connection.disconnect()
+
+    async def test_expects_classes_of_exceptions_only(self):
+        with pytest.raises(TypeError, match="takes classes of exceptions, not 'Look"):
+            client(apps.silent).expect_errors("LookupError")
 
     async def test_works_after_a_close_of_the_application(self):
         connection = client(apps.closing(4001))

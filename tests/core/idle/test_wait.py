@@ -447,3 +447,28 @@ async def test_twenty_negative_waits_cost_milliseconds() -> None:
     with at_once():
         for _ in range(20):
             assert await wait_until_idle(0.5)
+
+
+class TestSeveralWaits:
+    """What one waiter does after its deadline may reach another."""
+
+    async def test_the_one_that_ends_first_is_released_first(self) -> None:
+        loop = asyncio.get_running_loop()
+        arrival: asyncio.Future[None] = loop.create_future()
+
+        async def asks_for_nothing_and_then_acts() -> None:
+            assert await wait_until_idle(0.02)
+            arrival.set_result(None)
+
+        acting = asyncio.create_task(asks_for_nothing_and_then_acts())
+        assert await wait(arrival, 30) is None
+        await acting
+
+    async def test_also_where_the_other_one_asked_before(self) -> None:
+        loop = asyncio.get_running_loop()
+        arrival: asyncio.Future[None] = loop.create_future()
+        waiting = asyncio.create_task(wait(arrival, 30))
+        await asyncio.sleep(0)
+        assert await wait_until_idle(0.02)
+        arrival.set_result(None)
+        assert await waiting is None
