@@ -40,15 +40,11 @@ from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core import idle
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.application import end_tasks
-from chanx_testing.core.client.connection import (
-    Application,
-    Connection,
-    connections_kept,
-    raise_first,
-)
-from chanx_testing.core.client.errors import LeftoverTaskWarning
+from chanx_testing.core.client.connection import Connection, connections_kept
+from chanx_testing.core.client.errors import LeftoverTaskWarning, raise_first
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.scope import checked_headers
+from chanx_testing.core.client.watched import Application
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.config import SETTINGS
 

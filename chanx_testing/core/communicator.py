@@ -13,8 +13,8 @@ from chanx_testing.constants import (
     MESSAGE_ACTION_COMPLETE,
 )
 from chanx_testing.core.client import errors
+from chanx_testing.core.client.binding import Yielding
 from chanx_testing.core.client.collection import Collection
-from chanx_testing.core.client.connection import Application, Headers, Yielding
 from chanx_testing.core.client.conversation import Conversation
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.timeouts import (
@@ -23,6 +23,7 @@ from chanx_testing.core.client.timeouts import (
     TENTH_OF_A_SECOND,
     Deadline,
 )
+from chanx_testing.core.client.watched import Application, Headers
 from chanx_testing.core.config import SETTINGS
 from chanx_testing.core.foreign import failures_reported, methods_in_background
 from chanx_testing.core.idle import Verdict

@@ -86,6 +86,14 @@ def show_message(message: Mapping[str, Any]) -> str:
     return f"{kind} {shown}".rstrip()
 
 
+def show_error(error: BaseException) -> str:
+    """Return the type and the text of an exception, whose ``__str__`` may be broken."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as broken:
+        return f"{type(error).__name__} (its text raises {type(broken).__name__})"
+
+
 class Transcript:
     """The latest events of one connection, rendered only when something failed.
 

@@ -11,10 +11,11 @@ from chanx_testing.core.capture import (
     CapturedBroadcastEvent,
     capture_broadcast_events,
 )
-from chanx_testing.core.client.connection import Application, Closed
 from chanx_testing.core.client.errors import ConnectionRejected
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import lifespan
+from chanx_testing.core.client.link import Closed
+from chanx_testing.core.client.watched import Application
 from chanx_testing.core.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.routing import RoutingError, consumer_for, find_route
 from chanx_testing.core.traffic import traffic_watched

@@ -14,6 +14,7 @@ from asgiref.compatibility import guarantee_single_callable
 from chanx_testing.core import observe
 from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
 from chanx_testing.core.observe import Broadcast
+from chanx_testing.core.transcript import show_error
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -49,14 +50,6 @@ def says_client_left(error: BaseException) -> bool:
 
 CANCELLATIONS: Final = 10
 """How often an application is cancelled that catches its cancellation and goes on."""
-
-
-def show_error(error: BaseException) -> str:
-    """Return the type and the text of an exception, whose ``__str__`` may be broken."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception as broken:
-        return f"{type(error).__name__} (its text raises {type(broken).__name__})"
 
 
 async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from chanx_testing.core.client import errors
-from chanx_testing.core.client.connection import ENDLESS, Closed, Connection
+from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame
+from chanx_testing.core.client.link import Closed
 from chanx_testing.core.client.timeouts import ONE_SECOND, TENTH_OF_A_SECOND
+from chanx_testing.core.client.watched import ENDLESS
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.transcript import show_message
 

@@ -26,6 +26,7 @@ each can be pickled: a parallel test runner sends them between processes.
 from typing import Any
 
 from chanx_testing.core.idle import Verdict
+from chanx_testing.core.transcript import show_error
 
 
 class NothingCame(TimeoutError):
@@ -116,3 +117,13 @@ class NotConnected(RuntimeError):
 
 class LeftoverTaskWarning(RuntimeWarning):
     """Tasks of an application go on after its connection ended."""
+
+
+def raise_first(found: list[BaseException]) -> None:
+    """Raise the first of several errors; the others become notes on it."""
+    if not found:
+        return
+    first, *others = found
+    for other in others:
+        first.add_note(f"Also raised: {show_error(other)}")
+    raise first
