@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, ParamSpec, cast
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.test import TransactionTestCase
+from pydantic import BaseModel
 
 from chanx_testing.channels.database import connections_kept_open
 from chanx_testing.channels.layers import forget_messages, layers_watched
@@ -267,6 +268,7 @@ class WebsocketTestCase(TransactionTestCase):
         headers: Iterable[tuple[bytes, bytes]] | None = None,
         subprotocols: Iterable[str] | None = None,
         consumer: type | None = None,
+        message_types: Iterable[type[BaseModel]] | None = None,
     ) -> WebsocketCommunicator:
         """Make a communicator that is closed at the end of the test.
 
@@ -278,6 +280,8 @@ class WebsocketTestCase(TransactionTestCase):
             subprotocols: None: those of :meth:`get_subprotocols`, and those with which
                 the owner of the headers logs in.
             consumer: The consumer class; None: :attr:`consumer`, else by the routing.
+            message_types: Message classes to decode with, for a consumer that declares
+                none.
 
         Returns:
             A communicator that is not connected yet.
@@ -310,6 +314,7 @@ class WebsocketTestCase(TransactionTestCase):
             headers=sent,
             subprotocols=offered,
             consumer=consumer or self.consumer or consumer_for(application, path),
+            message_types=message_types,
         )
         communicator.transcript.user = owner
         return communicator

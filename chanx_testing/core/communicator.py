@@ -211,7 +211,10 @@ class WebsocketCommunicatorMixin(Conversation):
                 f"send_json() takes plain data."
             )
         content = message.model_dump(mode="json")
-        await self.send_json_to(to_wire(content, **self._wire_spelling()))
+        # The root of a model need not be an object.
+        if isinstance(content, dict):
+            content = to_wire(content, **self._wire_spelling())
+        await self.send_json_to(content)
 
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""

@@ -235,6 +235,18 @@ class TestCommunicators:
         for case in (ByToken, ByFunction, ByMethod):
             passes(case)
 
+    def test_messages_of_a_consumer_that_declares_none_have_their_types(self):
+        class Raw(WebsocketTestCase):
+            ws_path = "/ws/echo/"
+
+            async def test(self):
+                communicator = self.create_communicator(message_types=[PingMessage])
+                await communicator.connect()
+                await communicator.send_message(PingMessage())
+                assert await communicator.receive_message() == PingMessage()
+
+        passes(Raw)
+
     def test_the_path_may_be_set_after_setup(self):
         class Late(Case):
             ws_path = ""

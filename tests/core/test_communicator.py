@@ -7,7 +7,7 @@ import uuid
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from chanx_testing.channels.testing import WebsocketCommunicator
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
@@ -501,3 +501,13 @@ async def test_any_model_can_be_sent_and_decoded():
     async with connection:
         await connection.send_message(Plain(text="hello"))
         assert await connection.receive_message() == Plain(text="hello")
+
+
+async def test_the_root_of_a_model_may_be_a_list():
+    class Numbers(RootModel[list[int]]):
+        pass
+
+    connection = AnyCommunicator(apps.echo, "/ws/", message_types=[Numbers])
+    async with connection:
+        await connection.send_message(Numbers([1, 2]))
+        assert await connection.receive_message() == Numbers([1, 2])
