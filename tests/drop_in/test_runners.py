@@ -313,7 +313,9 @@ FEATURES = """
 
 def test_features_of_unittest(project):
     outcome = project(FEATURES).manage()
-    outcome.passes(8)
+    assert outcome.code == 0, outcome.text
+    # Python 3.12.1 does not count skipped tests among those that ran.
+    assert any(f"Ran {count} tests" in outcome.text for count in (8, 3))
     assert "OK (skipped=6, expected failures=1)" in outcome.text
 
 
