@@ -9,7 +9,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 
-from chanx_testing.core.routing.routes import find_route, list_routes
+from chanx_testing.core.routing.routes import (
+    RoutingError,
+    find_route,
+    list_routes,
+)
 from chanx_testing.core.routing.unwrap import has_member, stored, unwrap
 
 Headers = list[tuple[bytes, bytes]]
@@ -128,6 +132,15 @@ def origin_for(application: Any, path: str | None = None) -> str:
             return origin
     tried = tuple(dict.fromkeys(candidates))
     raise NoAcceptedOriginError(tuple(dict.fromkeys(patterns)), tried)
+
+
+def checks_origin(application: Any) -> bool:
+    """Return whether an ``OriginValidator`` is found in ``application``."""
+    try:
+        return any(True for _ in _validators(application, None))
+    except RoutingError:
+        # It answers no WebSocket at all, so nothing in it looks at origins.
+        return False
 
 
 def handshake_headers(application: Any, path: str | None = None) -> Headers:

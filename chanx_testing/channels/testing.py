@@ -17,6 +17,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.test import TransactionTestCase
 from pydantic import BaseModel
 
+from chanx_testing.channels._headers import checks_origin
 from chanx_testing.channels.database import connections_kept_open
 from chanx_testing.channels.layers import forget_messages, layers_watched
 from chanx_testing.channels.login import (
@@ -118,7 +119,8 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
     def rejection_hint(self) -> str:
         """Say what usually is missing where the handshake has no origin."""
-        if any(name == b"origin" for name, _ in self.scope["headers"]):
+        sends_one = any(name == b"origin" for name, _ in self.scope["headers"])
+        if sends_one or not checks_origin(self.application):
             return ""
         return (
             "The handshake has no 'origin' header, which an OriginValidator needs: "
@@ -475,7 +477,9 @@ class WebsocketTestCase(TransactionTestCase):
         return found
 
     def _warn_of_tasks(self, named: list[str]) -> None:
-        code = getattr(type(self), self._testMethodName).__code__
+        method = inspect.unwrap(getattr(type(self), self._testMethodName))
+        # A test method may be any callable; one without code has no line to name.
+        code = getattr(method, "__code__", self._warn_of_tasks.__code__)
         warnings.warn_explicit(
             f"{self.id()}: the application left tasks running after its connection "
             f"ended; they were cancelled: {'; '.join(named)}. Cancel them in the "

@@ -650,6 +650,15 @@ class TestMistakes:
         with pytest.raises(ConnectionRejected, match=r"handshake_headers\(applicat"):
             await communicator.__aenter__()
 
+    async def test_a_refusal_without_a_validator_says_nothing_of_origins(self):
+        class Closed(AsyncJsonWebsocketConsumer):
+            async def connect(self):
+                await self.close()
+
+        with pytest.raises(ConnectionRejected) as caught:
+            await WebsocketCommunicator(Closed.as_asgi(), "/").__aenter__()
+        assert "origin" not in str(caught.value)
+
     async def test_a_path_that_leads_nowhere(self):
         router = URLRouter([path("ws/lobby/", LobbyConsumer.as_asgi())])
         with pytest.raises(ValueError, match="No route found") as caught:
