@@ -157,10 +157,8 @@ class Watched:
         if running is None or not self._expected_errors or self._expectation_met:
             return []
         self._expectation_met = True  # asked once
-        came = [failure.error for failure in running.failures]
-        if any(
-            isinstance(e, self._expected_errors) for e in (*came, running.crash) if e
-        ):
+        came = [running.crash, *(failure.error for failure in running.failures)]
+        if any(isinstance(error, self._expected_errors) for error in came):
             return []
         names = ", ".join(kind.__name__ for kind in self._expected_errors)
         return [
