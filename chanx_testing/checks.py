@@ -24,7 +24,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
 from chanx_testing.channels.settings import DEFAULTS
-from chanx_testing.core.config import SETTINGS, Setting
+from chanx_testing.core.settings import SETTINGS, Setting
 
 __all__ = ["check_application", "check_completion", "check_settings", "register_checks"]
 

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from chanx_testing.channels._handshake import handshake_request, without_laziness
+from chanx_testing.channels.handshake import handshake_request, without_laziness
 from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core.authenticator import BaseAuthenticator, SendMessage
 from chanx_testing.messages.outgoing import (

@@ -8,7 +8,7 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from chanx_testing.channels.settings import chanx_setting
-from chanx_testing.core.traffic import traffic_watched
+from chanx_testing.core.layers.traffic import traffic_watched
 
 
 def outside_layers() -> list[Any]:

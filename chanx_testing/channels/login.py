@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from chanx_testing.channels._headers import (
+from chanx_testing.channels.headers import (
     Headers,
     NoAcceptedOriginError,
     handshake_headers,
@@ -27,7 +27,7 @@ from chanx_testing.channels._headers import (
     strip_credentials,
     strip_token_subprotocols,
 )
-from chanx_testing.channels._users import UserFieldError, amake_user, make_user
+from chanx_testing.channels.users import UserFieldError, amake_user, make_user
 
 __all__ = [
     "Credentials",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from chanx_testing.core.config import SETTINGS
+from chanx_testing.core.settings import SETTINGS
 
 __all__ = ["chanx_setting"]
 

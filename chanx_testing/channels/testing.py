@@ -17,8 +17,8 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.test import TransactionTestCase
 from pydantic import BaseModel
 
-from chanx_testing.channels._headers import checks_origin
-from chanx_testing.channels.database import connections_kept_open
+from chanx_testing.channels.database.guard import connections_kept_open
+from chanx_testing.channels.headers import checks_origin
 from chanx_testing.channels.layers import forget_messages, layers_watched
 from chanx_testing.channels.login import (
     Credentials,
@@ -42,13 +42,13 @@ from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core import idle
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.application import end_tasks
+from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.client.connection import Connection, connections_kept
 from chanx_testing.core.client.errors import LeftoverTaskWarning, raise_first
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.scope import checked_headers
 from chanx_testing.core.client.watched import Application
-from chanx_testing.core.communicator import WebsocketCommunicatorMixin
-from chanx_testing.core.config import SETTINGS
+from chanx_testing.core.settings import SETTINGS
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -80,9 +80,9 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     """A WebSocket client of a Django Channels application, for tests.
 
     Its arguments and verbs are those of
-    :class:`~chanx_testing.core.communicator.WebsocketCommunicatorMixin`. Beside these
-    it reads ``settings.CHANX``, finds the consumer through the routing, and keeps the
-    database connection of the test open.
+    :class:`~chanx_testing.core.client.communicator.WebsocketCommunicatorMixin`. Beside
+    these it reads ``settings.CHANX``, finds the consumer through the routing, and keeps
+    the database connection of the test open.
     """
 
     def application_guard(self) -> AbstractContextManager[Any]:

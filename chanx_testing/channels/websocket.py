@@ -9,7 +9,7 @@ from channels.generic.websocket import (
 from channels.layers import get_channel_layer
 
 from chanx_testing.channels.settings import chanx_setting
-from chanx_testing.core.websocket import WebsocketConsumerMixin
+from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 

@@ -1,12 +1,12 @@
 """The public face of the framework-free test tools."""
 
-from chanx_testing.core.capture import (
-    CapturedBroadcastEvent,
-    capture_broadcast_events,
-)
-from chanx_testing.core.communicator import (
+from chanx_testing.core.client.communicator import (
     WebsocketCommunicator,
     WebsocketCommunicatorMixin,
+)
+from chanx_testing.core.observe.capture import (
+    CapturedBroadcastEvent,
+    capture_broadcast_events,
 )
 
 __all__ = [

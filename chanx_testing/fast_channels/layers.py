@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
-from chanx_testing.fast_channels._package import (
+from chanx_testing.fast_channels.package import (
     BaseChannelLayer,
     ChannelFull,
     InMemoryChannelLayer,

@@ -7,18 +7,18 @@ import sys
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar, Self
 
-from chanx_testing.core.capture import (
-    CapturedBroadcastEvent,
-    capture_broadcast_events,
-)
+from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.client.errors import ConnectionRejected
 from chanx_testing.core.client.handshake import Handshake
 from chanx_testing.core.client.lifespan import lifespan
 from chanx_testing.core.client.link import Closed
 from chanx_testing.core.client.watched import Application
-from chanx_testing.core.communicator import WebsocketCommunicatorMixin
+from chanx_testing.core.layers.traffic import traffic_watched
+from chanx_testing.core.observe.capture import (
+    CapturedBroadcastEvent,
+    capture_broadcast_events,
+)
 from chanx_testing.core.routing import RoutingError, consumer_for, find_route
-from chanx_testing.core.traffic import traffic_watched
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -43,8 +43,8 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
             assert await communicator.receive_all_messages() == [PongMessage()]
 
     Its arguments and verbs are those of
-    :class:`~chanx_testing.core.communicator.WebsocketCommunicatorMixin`. Beside these
-    it finds the consumer through the routing, where there is one behind ``path``.
+    :class:`~chanx_testing.core.client.communicator.WebsocketCommunicatorMixin`. Beside
+    these it finds the consumer through the routing, where there is one behind ``path``.
     """
 
     layer_shared: ClassVar[bool] = False

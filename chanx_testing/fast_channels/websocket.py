@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chanx_testing.core.websocket import WebsocketConsumerMixin
-from chanx_testing.fast_channels import _package as fast
+from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
+from chanx_testing.fast_channels import package as fast
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 

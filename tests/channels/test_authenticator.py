@@ -36,7 +36,7 @@ from rest_framework.views import exception_handler
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from chanx_testing.channels.authenticator import DjangoAuthenticator
-from chanx_testing.channels.database import connections_kept_open
+from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,

@@ -14,7 +14,7 @@ from django.test import RequestFactory, TestCase, modify_settings, override_sett
 from rest_framework.authtoken.models import Token
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from chanx_testing.channels.database import connections_kept_open
+from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,

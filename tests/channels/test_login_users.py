@@ -152,7 +152,7 @@ class TeamUserTests(TestCase):
     def test_no_free_value_is_an_error_and_not_a_loop(self) -> None:
         team = Team.objects.create(name="blue")
         with (
-            patch("chanx_testing.channels._users._MOST_ATTEMPTS", 0),
+            patch("chanx_testing.channels.users._MOST_ATTEMPTS", 0),
             self.assertRaisesMessage(
                 ImproperlyConfigured,
                 "make_user() found no free value for people.TeamUser.code in 0 "

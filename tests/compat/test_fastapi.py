@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import ConnectionRejected, UnexpectedFrame
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.compat.require import require
 
 require("fastapi")

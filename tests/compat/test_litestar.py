@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import ConnectionRejected, UnexpectedFrame
 from chanx_testing.core.client.lifespan import lifespan as started_once
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.compat.require import require
 
 require("litestar")

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import UnexpectedFrame
 from chanx_testing.core.client.lifespan import lifespan
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.compat.require import require
 
 require("quart")

@@ -14,10 +14,10 @@ from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.constants import EVENT_ACTION_COMPLETE, GROUP_ACTION_COMPLETE
 from chanx_testing.core.authenticator import BaseAuthenticator
 from chanx_testing.core.client import errors
-from chanx_testing.core.communicator import (
+from chanx_testing.core.client.communicator import (
     WebsocketCommunicator as AnyCommunicator,
 )
-from chanx_testing.core.communicator import WebsocketCommunicatorMixin
+from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage

@@ -7,12 +7,8 @@ from typing import Any, Literal, TypeVar
 import pytest
 from asgiref.sync import sync_to_async
 
-from chanx_testing.core.decorators import (
-    event_handler,
-    marks_of,
-    message_types,
-    ws_handler,
-)
+from chanx_testing.core.consumer.marks import marks_of, message_types
+from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import ErrorMessage, PongMessage

@@ -5,9 +5,9 @@ from collections import defaultdict
 
 import pytest
 
-from chanx_testing.core import observe
 from chanx_testing.core.idle import wait_until_idle
-from chanx_testing.core.traffic import WATCHED, Traffic, traffic_watched
+from chanx_testing.core.layers.traffic import WATCHED, Traffic, traffic_watched
+from chanx_testing.core.observe import reports
 
 
 class Layer:
@@ -62,7 +62,7 @@ def traffic(layer, monkeypatch):
             super().__init__(name)
             made.append(self)
 
-    monkeypatch.setattr("chanx_testing.core.traffic.Traffic", Known)
+    monkeypatch.setattr("chanx_testing.core.layers.traffic.Traffic", Known)
     with traffic_watched([layer]):
         yield made[0]
 
@@ -157,16 +157,16 @@ async def test_what_the_layer_starts_is_no_work_of_the_application(layer):
     seen = []
 
     async def send(channel, message):
-        seen.append(observe.watcher.get())
+        seen.append(reports.watcher.get())
 
     layer.send = send
-    token = observe.watcher.set("somebody")
+    token = reports.watcher.set("somebody")
     try:
         with traffic_watched([layer]):
             await layer.send("channel", {})
-        assert observe.watcher.get() == "somebody"
+        assert reports.watcher.get() == "somebody"
     finally:
-        observe.watcher.reset(token)
+        reports.watcher.reset(token)
     assert seen == [None]
 
 

@@ -6,16 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chanx_testing.core.transcript import (
+from chanx_testing.core.trace.showing import (
     HIDDEN,
-    MAX_ENTRIES,
-    Transcript,
-    add_transcript,
     conceal,
     shorten,
     show_message,
     show_path,
 )
+from chanx_testing.core.trace.transcript import MAX_ENTRIES, Transcript, add_transcript
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -9,9 +9,12 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
-from chanx_testing.core import observe
+from chanx_testing.core.consumer.mixin import (
+    UnhandledEventError,
+    WebsocketConsumerMixin,
+)
 from chanx_testing.core.decorators import event_handler, ws_handler
-from chanx_testing.core.websocket import UnhandledEventError, WebsocketConsumerMixin
+from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage
 from tests.core.websocket_client import Client
 
@@ -81,15 +84,15 @@ class Layerless(Room):
 @pytest.fixture
 def intercepted():
     """Every broadcast of this process, none of which is sent."""
-    broadcasts: list[observe.Broadcast] = []
+    broadcasts: list[reports.Broadcast] = []
 
     def intercept(broadcast):
         broadcasts.append(broadcast)
         return True
 
-    observe.add_interceptor(intercept)
+    reports.add_interceptor(intercept)
     yield broadcasts
-    observe.remove_interceptor(intercept)
+    reports.remove_interceptor(intercept)
 
 
 class TestBroadcastMessage:

@@ -10,8 +10,8 @@ from fast_channels.layers import InMemoryChannelLayer, channel_layers
 from fast_channels.layers import get_channel_layer as fast_layer
 
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
+from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
 from chanx_testing.core.decorators import event_handler, ws_handler
-from chanx_testing.core.websocket import WebsocketConsumerMixin
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage

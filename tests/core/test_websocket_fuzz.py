@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.base import BaseMessage
-from chanx_testing.messages.casing import from_wire
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
+from chanx_testing.messages.wire import Wire
 from tests.core.websocket_client import Client
 
 FRAMES = 1000
@@ -148,7 +148,7 @@ def test_a_thousand_random_frames_are_answered_one_by_one(consumer, caplog):
         def answered(frame):
             (answer,) = runner.run(ask(frame))
             message = consumer.outgoing_message_adapter.validate_python(
-                from_wire(answer, action_key=key, camel=consumer.camelize or False)
+                Wire(key, consumer.camelize or False).read(answer)
             )
             answers[message.action] = answers.get(message.action, 0) + 1
             assert client.watcher.failures == []

@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-from chanx_testing.core import observe
+from chanx_testing.core.observe import reports
 
 
 class Watcher:
@@ -17,13 +17,13 @@ class Watcher:
 
     def __init__(self) -> None:
         self.failures: list[tuple[Exception, str]] = []
-        self.sent: list[observe.Broadcast] = []
+        self.sent: list[reports.Broadcast] = []
         self.received: list[int] = []
 
     def handler_failed(self, error: Exception, doing: str) -> None:
         self.failures.append((error, doing))
 
-    def broadcast_sent(self, broadcast: observe.Broadcast) -> None:
+    def broadcast_sent(self, broadcast: reports.Broadcast) -> None:
         self.sent.append(broadcast)
 
     def broadcast_received(self, broadcast_id: int) -> None:
@@ -51,7 +51,7 @@ class Client:
         self.outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def run(self) -> None:
-        observe.watcher.set(self.watcher)
+        reports.watcher.set(self.watcher)
         await self.application(self.scope, self.inbox.get, self.outbox.put)
 
     async def start(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import SimpleTestCase, TestCase
 
-from chanx_testing.channels.database import connections_kept_open
+from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.testing import WebsocketCommunicator
 from tests.core.client import apps
 from tests.drop_in.running import passes

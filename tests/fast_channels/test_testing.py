@@ -11,8 +11,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Router, WebSocketRoute
 
+from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.client.errors import ConnectionRejected
-from chanx_testing.core.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.fast_channels import testing
 from chanx_testing.fast_channels.testing import WebsocketCommunicator

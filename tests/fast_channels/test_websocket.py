@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pytest
 from fast_channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
-from chanx_testing.core.config import SETTINGS
 from chanx_testing.core.decorators import event_handler, ws_handler
+from chanx_testing.core.settings import SETTINGS
 from chanx_testing.core.testing import capture_broadcast_events
 from chanx_testing.fast_channels.layers import in_memory_layers
 from chanx_testing.fast_channels.testing import WebsocketCommunicator

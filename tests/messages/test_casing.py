@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chanx_testing.messages.casing import camelize, decamelize, from_wire, to_wire
+from chanx_testing.messages.wire import Wire, camelize, decamelize
 
 snake_keys = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True)
 contents = st.recursive(
@@ -48,19 +48,21 @@ def test_what_goes_out_comes_back(content):
 
 
 def test_the_action_stands_under_its_key():
-    wire = to_wire({"action": "chat", "payload": 1}, action_key="type")
+    keys = Wire(action_key="type")
+    wire = keys.write({"action": "chat", "payload": 1})
     assert wire == {"type": "chat", "payload": 1}
-    assert from_wire(wire, action_key="type") == {"action": "chat", "payload": 1}
+    assert keys.read(wire) == {"action": "chat", "payload": 1}
 
 
 def test_the_key_of_the_action_is_not_put_into_camel_case():
-    wire = to_wire({"action": "a", "user_id": 1}, action_key="message_type", camel=True)
+    keys = Wire(action_key="message_type", camel=True)
+    wire = keys.write({"action": "a", "user_id": 1})
     assert wire == {"message_type": "a", "userId": 1}
-    assert from_wire(wire, action_key="message_type", camel=True) == {
+    assert keys.read(wire) == {
         "action": "a",
         "user_id": 1,
     }
 
 
 def test_another_key_called_action_names_no_action():
-    assert from_wire({"action": "x", "payload": 1}, action_key="type") == {"payload": 1}
+    assert Wire(action_key="type").read({"action": "x", "payload": 1}) == {"payload": 1}

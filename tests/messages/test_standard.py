@@ -57,10 +57,10 @@ class Refuse:
             raise ImportError(f"{name} must not be needed")
 sys.meta_path.insert(0, Refuse())
 import chanx_testing.constants
-import chanx_testing.messages.base, chanx_testing.messages.casing
+import chanx_testing.messages.base, chanx_testing.messages.wire
 import chanx_testing.messages.incoming, chanx_testing.messages.outgoing
 import chanx_testing.core.authenticator, chanx_testing.core.decorators
-import chanx_testing.core.consumer.handlers, chanx_testing.core.websocket
+import chanx_testing.core.consumer.handlers, chanx_testing.core.consumer.mixin
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

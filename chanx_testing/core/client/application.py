@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
-from chanx_testing.core import observe
 from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
-from chanx_testing.core.observe import Broadcast
-from chanx_testing.core.transcript import show_error
+from chanx_testing.core.observe import reports
+from chanx_testing.core.observe.reports import Broadcast
+from chanx_testing.core.trace.showing import show_error
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -102,7 +102,7 @@ class HandlerFailure:
 
 
 class Watch:
-    """The watcher of one application, see :class:`chanx_testing.core.observe.Watcher`.
+    """The :class:`~chanx_testing.core.observe.reports.Watcher` of one application.
 
     Contexts that name it outlive the application, in whatever holds a task or a timer;
     so it does not hold the application.
@@ -176,7 +176,7 @@ class ApplicationUnderTest:
         # in its context variables must not reach the application.
         context = Context()
         self._watch = Watch(self)
-        context.run(observe.watcher.set, self._watch)
+        context.run(reports.watcher.set, self._watch)
         self.task: asyncio.Task[Any] = self.loop.create_task(
             self._run(application, scope, receive, send, guard), context=context
         )
@@ -258,7 +258,7 @@ class ApplicationUnderTest:
                     f"expects errors (communicator.expect_errors())."
                 )
                 errors.append(failure.error)
-        for name, error in failed_tasks(self.loop, observe.watcher, self._watch):
+        for name, error in failed_tasks(self.loop, reports.watcher, self._watch):
             if any(error is known for known in self._given):
                 continue
             self._given.append(error)
@@ -272,7 +272,7 @@ class ApplicationUnderTest:
         """Return the tasks that the application started and that go on without it."""
         return [
             task
-            for task in tasks_created_by(self.loop, observe.watcher, self._watch)
+            for task in tasks_created_by(self.loop, reports.watcher, self._watch)
             if task is not self.task and not task.done()
         ]
 

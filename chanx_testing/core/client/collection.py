@@ -11,7 +11,7 @@ from chanx_testing.constants import (
     MESSAGE_ACTION_COMPLETE,
 )
 from chanx_testing.core.client.frame_queue import Frame
-from chanx_testing.core.transcript import conceal, shorten
+from chanx_testing.core.trace.showing import conceal, shorten
 
 SOURCES: Final = {
     MESSAGE_ACTION_COMPLETE: "a message that this client sent",

@@ -25,8 +25,8 @@ from chanx_testing.core.client.lifespan import (
 from chanx_testing.core.client.link import Closed, disconnect_event
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline
 from chanx_testing.core.client.watched import ENDLESS, Watched, kept
-from chanx_testing.core.observe import ticks
-from chanx_testing.core.transcript import show_error
+from chanx_testing.core.observe.reports import ticks
+from chanx_testing.core.trace.showing import show_error
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True

@@ -17,7 +17,7 @@ from chanx_testing.core.client.link import Closed
 from chanx_testing.core.client.timeouts import ONE_SECOND, TENTH_OF_A_SECOND
 from chanx_testing.core.client.watched import ENDLESS
 from chanx_testing.core.idle import Verdict
-from chanx_testing.core.transcript import show_message
+from chanx_testing.core.trace.showing import show_message
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True

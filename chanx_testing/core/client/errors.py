@@ -26,7 +26,7 @@ each can be pickled: a parallel test runner sends them between processes.
 from typing import Any
 
 from chanx_testing.core.idle import Verdict
-from chanx_testing.core.transcript import show_error
+from chanx_testing.core.trace.showing import show_error
 
 
 class NothingCame(TimeoutError):

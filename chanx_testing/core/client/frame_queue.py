@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chanx_testing.core.observe import ticks
+from chanx_testing.core.observe.reports import ticks
 
 if TYPE_CHECKING:
     from chanx_testing.core.client.application import HandlerFailure
@@ -20,7 +20,7 @@ class Frame:
 
     Attributes:
         message: The message itself, as the application sent it.
-        tick: Its number in :data:`chanx_testing.core.observe.ticks`.
+        tick: Its number in :data:`chanx_testing.core.observe.reports.ticks`.
         failure: What went wrong in a handler, where this frame tells the client of it.
     """
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from chanx_testing.core.observe import ticks
+from chanx_testing.core.observe.reports import ticks
 
 SCALE_VARIABLE: Final = "CHANX_TEST_TIMEOUT_SCALE"
 

@@ -34,12 +34,9 @@ from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.scope import websocket_scope
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline, DefaultSeconds
 from chanx_testing.core.idle import Verdict, VerdictKind
-from chanx_testing.core.observe import watcher
-from chanx_testing.core.transcript import (
-    Transcript,
-    add_transcript,
-    show_path,
-)
+from chanx_testing.core.observe.reports import watcher
+from chanx_testing.core.trace.showing import show_path
+from chanx_testing.core.trace.transcript import Transcript, add_transcript
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True

@@ -1,1 +1,1 @@
-"""The parts of a consumer; :mod:`chanx_testing.core.websocket` puts them together."""
+"""The application's end of a connection: what a consumer is made of."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
-from chanx_testing.core import observe
 from chanx_testing.core.consumer import frames
 from chanx_testing.core.consumer.framework import Framework
+from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage
 
 __all__ = ["BroadcastMixin"]
@@ -56,8 +56,8 @@ class BroadcastMixin(Framework):
         """
         _check_message(message, "broadcast_message")
         cls = type(self)
-        broadcast = observe.Broadcast("broadcast_message", cls, message, groups)
-        if not observe.announce(broadcast):
+        broadcast = reports.Broadcast("broadcast_message", cls, message, groups)
+        if not reports.announce(broadcast):
             return
         names = cls._group_names("broadcast_message", groups, self.groups)
         layer = cls._layer()
@@ -93,8 +93,8 @@ class BroadcastMixin(Framework):
             RuntimeError: When there is no channel layer.
         """
         _check_message(event, "broadcast_event")
-        broadcast = observe.Broadcast("broadcast_event", cls, event, groups)
-        if not observe.announce(broadcast):
+        broadcast = reports.Broadcast("broadcast_event", cls, event, groups)
+        if not reports.announce(broadcast):
             return
         own = getattr(cls, "groups", None) or ()
         names = cls._group_names("broadcast_event", groups, own)
@@ -116,10 +116,10 @@ class BroadcastMixin(Framework):
             RuntimeError: When there is no channel layer.
         """
         _check_message(event, "send_event")
-        broadcast = observe.Broadcast(
+        broadcast = reports.Broadcast(
             "send_event", cls, event, channel_name=channel_name
         )
-        if observe.announce(broadcast):
+        if reports.announce(broadcast):
             await cls._layer().send(channel_name, _event_content(broadcast))
 
     @classmethod
@@ -203,7 +203,7 @@ def _check_message(message: object, method: str) -> None:
         )
 
 
-def _event_content(broadcast: observe.Broadcast) -> dict[str, Any]:
+def _event_content(broadcast: reports.Broadcast) -> dict[str, Any]:
     return {
         "type": "handle_channel_event",
         "event_data": broadcast.message.model_dump(mode="json"),

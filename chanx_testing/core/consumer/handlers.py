@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
-from chanx_testing.core.decorators import (
+from chanx_testing.core.consumer.marks import (
     HandlerKind,
     Mark,
     function_of,

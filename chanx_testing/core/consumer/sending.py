@@ -5,17 +5,15 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from chanx_testing.constants import COMPLETE_ACTIONS
-from chanx_testing.core.config import SETTINGS
 from chanx_testing.core.consumer import frames
 from chanx_testing.core.consumer.framework import Framework
+from chanx_testing.core.settings import SETTINGS
 from chanx_testing.messages.base import BaseMessage
-from chanx_testing.messages.casing import to_wire
+from chanx_testing.messages.wire import ACTION, Wire
 
 __all__ = ["SendingMixin", "logger"]
 
 logger = logging.getLogger("chanx_testing.websocket")
-
-_ACTION = "action"
 
 
 class SendingMixin(Framework):
@@ -38,7 +36,7 @@ class SendingMixin(Framework):
     log_websocket_message: bool | None = None
     log_ignored_actions: Collection[str] | None = None
     camelize: bool | None = None
-    discriminator_field: str = _ACTION
+    discriminator_field: str = ACTION
 
     @classmethod
     def framework_setting(cls, name: str) -> Any:
@@ -80,8 +78,8 @@ class SendingMixin(Framework):
         """
         action = None
         if isinstance(content, dict):
-            action = content.get(_ACTION)
-            content = to_wire(content, **self._wire())
+            action = content.get(ACTION)
+            content = self._wire().write(content)
         text = await self.encode_json(content)
         self._log("out", action if isinstance(action, str) else None)
         await self.send(text_data=text, close=close)
@@ -120,17 +118,16 @@ class SendingMixin(Framework):
             "websocket_action": action,
         }
 
-    def _wire(self) -> dict[str, Any]:
-        return {
-            "action_key": _resolve(self, "MESSAGE_ACTION_KEY"),
-            "camel": _resolve(self, "CAMELIZE"),
-        }
+    def _wire(self) -> Wire:
+        return Wire(
+            _resolve(self, "MESSAGE_ACTION_KEY"), bool(_resolve(self, "CAMELIZE"))
+        )
 
 
 def _resolve(owner: SendingMixin | type[SendingMixin], name: str) -> Any:
     attribute = SETTINGS[name].attribute
     if attribute is not None:
         value = getattr(owner, attribute)
-        if value is not None and (value != _ACTION or name != "MESSAGE_ACTION_KEY"):
+        if value is not None and (value != ACTION or name != "MESSAGE_ACTION_KEY"):
             return value
     return owner.framework_setting(name)

@@ -4,20 +4,20 @@ A wait ends as soon as it is proved that nothing can arrive before its deadline,
 otherwise lasts as long as it was told. It never guesses.
 """
 
-from .accounts import Account, accounted
-from .describe import describe_task
-from .install import installed, new_event_loop
-from .loop import IdleEventLoop, IdleSelector
-from .tasks import failed_tasks, tasks_created_by
-from .timers import background
-from .verdict import (
+from chanx_testing.core.idle.describe import describe_task
+from chanx_testing.core.idle.install import installed, new_event_loop
+from chanx_testing.core.idle.loop import IdleEventLoop, IdleSelector
+from chanx_testing.core.idle.sources.accounts import Account, accounted
+from chanx_testing.core.idle.sources.timers import background
+from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
+from chanx_testing.core.idle.verdict import (
     Deadlock,
     UnsafeLoopAccess,
     UnsupportedLoopWarning,
     Verdict,
     VerdictKind,
 )
-from .waiting import (
+from chanx_testing.core.idle.waiting import (
     exempt_descriptor,
     is_supported,
     overdue_jobs,

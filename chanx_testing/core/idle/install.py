@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
-from .loop import IdleEventLoop
-from .patching import Patch
+from chanx_testing.core.idle.loop import IdleEventLoop
+from chanx_testing.core.replacing import Replacement
 
 # What asyncio's own policy gives. A loop of any other class was chosen by the user.
 _STOCK: tuple[type, ...] = tuple(
@@ -21,10 +21,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return IdleEventLoop()
 
 
-def _make_new_event_loop(patch: Patch) -> Callable[..., Any]:
+def _make_new_event_loop(replacement: Replacement) -> Callable[..., Any]:
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        loop: asyncio.AbstractEventLoop = patch.original()
-        if patch.active and type(loop) in _STOCK:
+        loop: asyncio.AbstractEventLoop = replacement.original()()
+        if replacement.active and type(loop) in _STOCK:
             loop.close()
             return IdleEventLoop()
         return loop
@@ -32,15 +32,11 @@ def _make_new_event_loop(patch: Patch) -> Callable[..., Any]:
     return new_event_loop
 
 
-def make_patches() -> tuple[Patch, Patch]:
-    """Patches of the two places where asyncio's factory is looked up."""
-    return (
-        Patch(asyncio.events, "new_event_loop", _make_new_event_loop),
-        Patch(asyncio, "new_event_loop", _make_new_event_loop),
-    )
-
-
-_patches = make_patches()
+# The two places where asyncio's factory is looked up.
+_factories: Final = tuple(
+    Replacement(module, "new_event_loop", _make_new_event_loop)
+    for module in (asyncio.events, asyncio)
+)
 
 
 @contextmanager
@@ -54,6 +50,7 @@ def installed() -> Iterator[None]:
     Re-entrant, and thread-safe: loops of all threads are concerned. The identical
     functions are back at the end, whatever the order in which several are closed.
     """
-    events, package = _patches
-    with events.held(), package.held():
+    with ExitStack() as stack:
+        for factory in _factories:
+            stack.enter_context(factory.held())
         yield

@@ -12,13 +12,13 @@ from contextvars import Context
 from threading import get_ident
 from typing import Any, ClassVar
 
-from . import garbage, submissions
-from .clock import Clock
-from .describe import caller_place, describe_callable
-from .monitor import Monitor
-from .tasks import TaskRegistry
-from .threads import feeds
-from .verdict import Deadlock, UnsafeLoopAccess
+from chanx_testing.core.idle.clock import Clock
+from chanx_testing.core.idle.describe import caller_place, describe_callable
+from chanx_testing.core.idle.monitor import Monitor
+from chanx_testing.core.idle.sources import garbage, submissions
+from chanx_testing.core.idle.sources.threads import feeds
+from chanx_testing.core.idle.tasks import TaskRegistry
+from chanx_testing.core.idle.verdict import Deadlock, UnsafeLoopAccess
 
 _Base = asyncio.SelectorEventLoop
 

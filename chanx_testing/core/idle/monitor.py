@@ -22,17 +22,17 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import garbage
-from .accounts import Connections
-from .clock import Clock
-from .describe import describe_task, task_is_runnable
-from .descriptors import open_descriptors
-from .threads import Census
-from .timers import Timers
-from .verdict import UnsafeLoopAccess, Verdict, VerdictKind
+from chanx_testing.core.idle.clock import Clock
+from chanx_testing.core.idle.describe import describe_task, task_is_runnable
+from chanx_testing.core.idle.sources import garbage
+from chanx_testing.core.idle.sources.accounts import Connections
+from chanx_testing.core.idle.sources.descriptors import open_descriptors
+from chanx_testing.core.idle.sources.threads import Census
+from chanx_testing.core.idle.sources.timers import Timers
+from chanx_testing.core.idle.verdict import UnsafeLoopAccess, Verdict, VerdictKind
 
 if TYPE_CHECKING:
-    from .loop import IdleEventLoop
+    from chanx_testing.core.idle.loop import IdleEventLoop
 
 Events = list[Any]
 Select = Callable[[float | None], Events]

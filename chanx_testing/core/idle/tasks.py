@@ -5,8 +5,8 @@ import weakref
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-from .describe import describe_task, short_name
-from .parked import exception_not_retrieved
+from chanx_testing.core.idle.describe import describe_task, short_name
+from chanx_testing.core.idle.sources.parked import exception_not_retrieved
 
 _MISSING = object()
 

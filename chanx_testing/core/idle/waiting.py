@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .clock import Clock
-from .loop import IdleEventLoop
-from .verdict import UnsupportedLoopWarning, Verdict, VerdictKind
+from chanx_testing.core.idle.clock import Clock
+from chanx_testing.core.idle.loop import IdleEventLoop
+from chanx_testing.core.idle.verdict import UnsupportedLoopWarning, Verdict, VerdictKind
 
 _warned = False
 

@@ -10,8 +10,8 @@ from asgiref.sync import async_to_sync
 
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.connection import connections_kept
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 PATH = "/ws/?room=1"

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from chanx_testing.core.client import errors
-from chanx_testing.core.communicator import WebsocketCommunicator
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chanx_testing.core.communicator import WebsocketCommunicator
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 

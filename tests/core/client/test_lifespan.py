@@ -4,9 +4,9 @@ import contextvars
 
 import pytest
 
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import LifespanError
 from chanx_testing.core.client.lifespan import has_lifespan, lifespan
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import ProtocolError
 from chanx_testing.core.client.rules import EVENTS, Rules
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from chanx_testing.core.client import timeouts
+from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline
-from chanx_testing.core.communicator import WebsocketCommunicator
 from tests.core.client import apps
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from chanx_testing.core.idle import IdleEventLoop, garbage, wait_until_idle
+from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
+from chanx_testing.core.idle.sources import garbage
 
 from .helpers import LONG, on_idle_loop, proof
 

@@ -18,6 +18,7 @@ from chanx_testing.core.idle import (
     installed,
     new_event_loop,
 )
+from chanx_testing.core.replacing import Replacement
 
 from .helpers import proof
 
@@ -31,10 +32,14 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if no plugin had put observable loops in place; and nothing is left behind."""
     submit = concurrent.futures.ThreadPoolExecutor.submit
     with monkeypatch.context() as patching:
-        originals = [patch.original for patch in install._patches]
+        originals = [factory.original() for factory in install._factories]
         patching.setattr(asyncio.events, "new_event_loop", originals[0])
         patching.setattr(asyncio, "new_event_loop", originals[1])
-        patching.setattr(install, "_patches", install.make_patches())
+        fresh = [
+            Replacement(factory.owner, factory.name, install._make_new_event_loop)
+            for factory in install._factories
+        ]
+        patching.setattr(install, "_factories", fresh)
         yield
         assert asyncio.events.new_event_loop is originals[0]
         assert asyncio.new_event_loop is originals[1]

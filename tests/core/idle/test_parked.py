@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chanx_testing.core.idle import parked
+from chanx_testing.core.idle.sources import parked
 
 from .helpers import on_idle_loop
 

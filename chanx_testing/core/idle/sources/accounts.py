@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from .timers import background
+from chanx_testing.core.idle.sources.timers import background
 
 __all__ = ["Account", "Connections", "accounted"]
 

@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chanx_testing.core import foreign, observe
-from chanx_testing.core.observe import Broadcast, BroadcastMethod
-from chanx_testing.core.websocket import WebsocketConsumerMixin
+from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
+from chanx_testing.core.observe import foreign, reports
+from chanx_testing.core.observe.reports import Broadcast, BroadcastMethod
 from chanx_testing.messages.base import BaseMessage
 
 METHODS: Final[tuple[BroadcastMethod, ...]] = (
@@ -122,8 +122,8 @@ def capture_broadcast_events(
         return suppress
 
     with ExitStack() as stack:
-        observe.add_interceptor(intercept)
-        stack.callback(observe.remove_interceptor, intercept)
+        reports.add_interceptor(intercept)
+        stack.callback(reports.remove_interceptor, intercept)
         if not is_ours:
             for method in methods:
                 stack.enter_context(foreign.broadcasts_announced(consumer, method))

@@ -1,18 +1,11 @@
-"""What was said on one connection, for a failure to show."""
+"""Values as a person reads them in a failure: short, on one line, secrets hidden."""
 
-import itertools
 import json
 import re
-from collections import deque
-from collections.abc import Iterable, Mapping
-from time import perf_counter
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-Direction = Literal["→", "←", "·"]
-"""To the application, from the application, an event beside the wire."""
-
-MAX_ENTRIES: Final = 60
 MAX_TEXT: Final = 300
 HIDDEN: Final = "…hidden…"
 
@@ -21,8 +14,6 @@ _SECRET = re.compile(
     r"|api[-_]?key|session[-_]?(id|key)|^(jwt|csrf|sid)",
     re.IGNORECASE,
 )
-
-_numbers = itertools.count(1)
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
@@ -92,67 +83,3 @@ def show_error(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception as broken:
         return f"{type(error).__name__} (its text raises {type(broken).__name__})"
-
-
-class Transcript:
-    """The latest events of one connection, rendered only when something failed.
-
-    Args:
-        path: The path of the connection, as shown.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.number = next(_numbers)
-        self.path = path
-        self.consumer: str | None = None
-        self.user: str | None = None
-        self._start = perf_counter()
-        self._entries: deque[tuple[float, Direction, str | Mapping[str, Any]]] = deque(
-            maxlen=MAX_ENTRIES
-        )
-        self._count = 0
-
-    @property
-    def name(self) -> str:
-        """A short name for this connection, unique in the process."""
-        return f"ws#{self.number}"
-
-    def restart(self) -> None:
-        """Count the time from now."""
-        self._start = perf_counter()
-
-    def elapsed(self) -> float:
-        """Return the seconds since the connection began."""
-        return perf_counter() - self._start
-
-    def add(self, direction: Direction, event: str | Mapping[str, Any]) -> None:
-        """Note an event: a sentence, or an ASGI message."""
-        self._count += 1
-        self._entries.append((self.elapsed(), direction, event))
-
-    def render(self, closing: Iterable[str] = ()) -> str:
-        """Return the transcript as text of several lines.
-
-        Args:
-            closing: Sentences on the state of the connection now.
-        """
-        details = [self.path]
-        if self.user:
-            details.append(f"user {self.user}")
-        if self.consumer:
-            details.append(self.consumer)
-        lines = [f"{self.name} {' · '.join(details)} (milliseconds since connect)"]
-        if (hidden := self._count - len(self._entries)) > 0:
-            lines.append(f"          … {hidden} earlier events")
-        for at, direction, event in self._entries:
-            text = event if isinstance(event, str) else show_message(event)
-            lines.append(f"  {at * 1000:8.1f} {direction} {text}")
-        lines.extend(f"           {sentence}" for sentence in closing)
-        return "\n".join(lines)
-
-
-def add_transcript(error: BaseException, transcript: Transcript, text: str) -> None:
-    """Add ``text``, the rendered ``transcript``, to ``error`` unless it is there."""
-    notes = getattr(error, "__notes__", ())
-    if not any(note.startswith(f"{transcript.name} ") for note in notes):
-        error.add_note(text)

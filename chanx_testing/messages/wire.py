@@ -5,54 +5,64 @@ Python keys are in snake_case, and the action is always ``action``.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from pydantic.alias_generators import to_camel, to_snake
 
-__all__ = ["camelize", "decamelize", "from_wire", "to_wire"]
+ACTION: Final = "action"
+"""The field of every message that tells what it is."""
 
 _CACHED_KEYS = 4096
 # Field names are short; a longer key is data, and must not fill the cache.
 _LONGEST_KEY = 64
 
 
-def to_wire(
-    content: dict[str, Any], *, action_key: str = "action", camel: bool = False
-) -> dict[str, Any]:
-    """Return the dump of a message with the keys that it has on the wire.
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How the keys of messages stand on the wire.
 
-    Args:
-        content: The dump; it is not changed.
-        action_key: The key of the action on the wire, exactly.
+    Attributes:
+        action_key: The key of the action, exactly.
         camel: Whether all other keys are in camelCase.
     """
-    if camel:
-        content = camelize(content)
-    if action_key != "action" and "action" in content:
-        content = {
-            action_key if key == "action" else key: value
-            for key, value in content.items()
-            if key != action_key
-        }
-    return content
 
+    action_key: str = ACTION
+    camel: bool = False
 
-def from_wire(
-    content: dict[str, Any], *, action_key: str = "action", camel: bool = False
-) -> dict[str, Any]:
-    """Return a decoded frame with the keys that its message has in Python.
+    def write(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the dump of a message with the keys that it has on the wire.
 
-    Arguments are those of :func:`to_wire`. What is called ``action`` on the wire, where
-    that is not the key of the action, is left out.
-    """
-    if action_key != "action":
-        content = {
-            "action" if key == action_key else key: value
-            for key, value in content.items()
-            if key != "action"
-        }
-    return decamelize(content) if camel else content
+        Args:
+            content: The dump; it is not changed.
+        """
+        if self.camel:
+            content = camelize(content)
+        if self.action_key != ACTION and ACTION in content:
+            content = {
+                self.action_key if key == ACTION else key: value
+                for key, value in content.items()
+                if key != self.action_key
+            }
+        return content
+
+    def read(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return a decoded frame with the keys that its message has in Python.
+
+        What is called ``action`` on the wire, where that is not the key of the action,
+        is left out.
+
+        Args:
+            content: The decoded frame; it is not changed.
+        """
+        if self.action_key != ACTION:
+            content = {
+                ACTION if key == self.action_key else key: value
+                for key, value in content.items()
+                if key != ACTION
+            }
+        return decamelize(content) if self.camel else content
 
 
 def camelize(content: Any) -> Any:

@@ -11,9 +11,9 @@ import functools
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
-from .patching import Patch
+from chanx_testing.core.replacing import Replacement
 
 _numbers = itertools.count(1)
 _last = 0
@@ -40,19 +40,20 @@ def is_watched(job: "Future[Any]") -> bool:
     return job in _waiting
 
 
-def _make_submit(patch: Patch) -> Callable[..., Any]:
-    @functools.wraps(patch.original)
+def _make_submit(replacement: Replacement) -> Callable[..., Any]:
+    @functools.wraps(vars(ThreadPoolExecutor)["submit"])
     def submit(
         self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> "Future[Any]":
-        if not patch.active:
-            return patch.original(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
+        original = replacement.original(self)
+        if not replacement.active:
+            return original(fn, *args, **kwargs)  # type: ignore[no-any-return]
         global _last
         number = next(_numbers)
         _entering.add(number)
         _last = number
         try:
-            future: Future[Any] = patch.original(self, fn, *args, **kwargs)
+            future: Future[Any] = original(fn, *args, **kwargs)
             _waiting.add(future)
             future.add_done_callback(_waiting.discard)
         finally:
@@ -62,5 +63,4 @@ def _make_submit(patch: Patch) -> Callable[..., Any]:
     return submit
 
 
-_patch = Patch(ThreadPoolExecutor, "submit", _make_submit)
-watched = _patch.held
+watched: Final = Replacement(ThreadPoolExecutor, "submit", _make_submit).held

@@ -20,8 +20,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from chanx_testing.core import observe
 from chanx_testing.core.idle import accounted, describe_task
+from chanx_testing.core.observe import reports
+from chanx_testing.core.replacing import Replacement, replaced
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -177,18 +178,8 @@ async def _cancel(receiving: "asyncio.Future[Any]") -> None:
         receiving.exception()
 
 
-class _Watch:
-    """How often a layer is watched, and by which account."""
-
-    def __init__(self, layer: Any) -> None:
-        self.traffic = Traffic(type(layer).__name__)
-        self.count = 0
-        self.replaced: dict[str, Any] = {}
-
-
-_watches: "weakref.WeakKeyDictionary[Any, _Watch]" = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
-_MISSING: Final = object()
+# What is outstanding on a layer outlives the tests that watch it, as the layer does.
+_accounts: "weakref.WeakKeyDictionary[Any, Traffic]" = weakref.WeakKeyDictionary()
 
 
 @contextmanager
@@ -204,59 +195,47 @@ def traffic_watched(layers: Iterable[Any], *, shared: bool = False) -> Iterator[
     """
     with ExitStack() as stack:
         for layer in layers:
-            _begin(layer, shared)
-            stack.callback(_end, layer)
+            traffic = _accounts.get(layer)
+            if traffic is None:
+                traffic = _accounts.setdefault(layer, Traffic(type(layer).__name__))
+            traffic.shared = shared
+            stack.enter_context(_methods_counted(layer, traffic))
         yield
 
 
-def _begin(layer: Any, shared: bool) -> None:
-    with _lock:
-        watch = _watches.setdefault(layer, _Watch(layer))
-        watch.traffic.shared = shared
-        watch.count += 1
-        if watch.count > 1:
-            return
+@contextmanager
+def _methods_counted(layer: Any, traffic: Traffic) -> Iterator[None]:
+    with ExitStack() as stack:
         for name in WATCHED:
-            if (original := getattr(layer, name, None)) is None:
+            if not hasattr(layer, name):
                 continue
-            watch.replaced[name] = vars(layer).get(name, _MISSING)
-            counting = _counting(watch.traffic, name, original)
-            setattr(layer, name, counting)
-            if getattr(layer, name) is not counting:
+            counting = stack.enter_context(
+                replaced(layer, name, "traffic", _counting(traffic, name))
+            )
+            if getattr(layer, name) is not counting.value:
                 # A layer that answers for its methods itself, as fast-channels' for
                 # Redis pub/sub: nobody can count, and its sockets stay open questions.
-                _restore(layer, watch)
-                return
+                stack.close()
+                break
+        yield
 
 
-def _end(layer: Any) -> None:
-    with _lock:
-        watch = _watches[layer]
-        watch.count -= 1
-        if not watch.count:
-            _restore(layer, watch)
-
-
-def _restore(layer: Any, watch: _Watch) -> None:
-    for name, before in watch.replaced.items():
-        if before is _MISSING:
-            delattr(layer, name)
-        else:
-            setattr(layer, name, before)
-    watch.replaced.clear()
-
-
-def _counting(traffic: Traffic, name: str, original: Method) -> Method:
+def _counting(traffic: Traffic, name: str) -> Callable[[Replacement], Method]:
     counted = getattr(traffic, name)
 
-    @functools.wraps(original)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        with accounted(traffic):
-            # What the layer starts for itself is no task of the application.
-            token = observe.watcher.set(None)
-            try:
-                return await counted(original, *args, **kwargs)
-            finally:
-                observe.watcher.reset(token)
+    def make(replacement: Replacement) -> Method:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            original = replacement.original()
+            if not replacement.active:
+                return await original(*args, **kwargs)
+            with accounted(traffic):
+                # What the layer starts for itself is no task of the application.
+                token = reports.watcher.set(None)
+                try:
+                    return await counted(original, *args, **kwargs)
+                finally:
+                    reports.watcher.reset(token)
 
-    return call
+        return functools.update_wrapper(call, getattr(replacement.owner, name))
+
+    return make

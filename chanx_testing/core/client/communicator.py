@@ -24,13 +24,13 @@ from chanx_testing.core.client.timeouts import (
     Deadline,
 )
 from chanx_testing.core.client.watched import Application, Headers
-from chanx_testing.core.config import SETTINGS
-from chanx_testing.core.foreign import failures_reported, methods_in_background
 from chanx_testing.core.idle import Verdict
-from chanx_testing.core.observe import ticks
-from chanx_testing.core.transcript import conceal, shorten, show_message
-from chanx_testing.messages.casing import from_wire, to_wire
+from chanx_testing.core.observe.foreign import failures_reported, methods_in_background
+from chanx_testing.core.observe.reports import ticks
+from chanx_testing.core.settings import SETTINGS
+from chanx_testing.core.trace.showing import conceal, shorten, show_message
 from chanx_testing.messages.outgoing import AuthenticationMessage
+from chanx_testing.messages.wire import Wire
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -180,17 +180,13 @@ class WebsocketCommunicatorMixin(Conversation):
             self.add_transcript(failure)
             raise failure from error
 
-    def _wire_spelling(self) -> dict[str, Any]:
-        """How keys are written on the wire, for ``to_wire`` and ``from_wire``."""
-        return {
-            "action_key": self.action_key,
-            "camel": bool(self.resolve_setting("CAMELIZE")),
-        }
+    def _wire(self) -> Wire:
+        return Wire(self.action_key, bool(self.resolve_setting("CAMELIZE")))
 
     def _from_wire_keys(self, content: Any) -> Any:
         if not isinstance(content, dict):
             return content
-        return from_wire(content, **self._wire_spelling())
+        return self._wire().read(content)
 
     # Verbs.
 
@@ -213,7 +209,7 @@ class WebsocketCommunicatorMixin(Conversation):
         content = message.model_dump(mode="json")
         # The root of a model need not be an object.
         if isinstance(content, dict):
-            content = to_wire(content, **self._wire_spelling())
+            content = self._wire().write(content)
         await self.send_json_to(content)
 
     async def send_json(self, data: Any) -> None:

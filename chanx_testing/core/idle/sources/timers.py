@@ -15,8 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from .describe import caller_place
-from .parked import guards, is_wait_for_timer, task_of_timeout
+from chanx_testing.core.idle.describe import caller_place
+from chanx_testing.core.idle.sources.parked import (
+    guards,
+    is_wait_for_timer,
+    task_of_timeout,
+)
 
 _in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
 

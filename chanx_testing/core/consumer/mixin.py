@@ -12,22 +12,20 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from chanx_testing.core import observe
 from chanx_testing.core.consumer import frames
-from chanx_testing.core.consumer.connection import ConnectionMixin
 from chanx_testing.core.consumer.handlers import Route, Tables, collect
+from chanx_testing.core.consumer.lifecycle import ConnectionMixin
+from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage, action_of
-from chanx_testing.messages.casing import from_wire
 from chanx_testing.messages.outgoing import (
     CompleteMessage,
     ErrorMessage,
     EventCompleteMessage,
     GroupCompleteMessage,
 )
+from chanx_testing.messages.wire import ACTION
 
 __all__ = ["UnhandledEventError", "WebsocketConsumerMixin"]
-
-_ACTION = "action"
 
 
 class UnhandledEventError(LookupError):
@@ -162,9 +160,9 @@ class WebsocketConsumerMixin(ConnectionMixin):
         doing, message, action = "reading a message", None, None
         try:
             try:
-                content = from_wire(content, **self._wire())
+                content = self._wire().read(content)
                 route = self._route(content)
-                action = content[_ACTION]
+                action = content[ACTION]
                 doing = f"reading the message {action!r}"
                 message = route.validate(content)
             except ValidationError as error:
@@ -205,7 +203,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
 
     def _route(self, content: dict[str, Any]) -> Route:
         routes = self._tables.messages
-        action = content.get(_ACTION)
+        action = content.get(ACTION)
         if isinstance(action, str) and action in routes:
             return routes[action]
         key = self._setting("MESSAGE_ACTION_KEY")
@@ -230,7 +228,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         self, error: Exception, doing: str, message: BaseMessage | None
     ) -> None:
         # Before the answer: a test that sees the answer must find the report.
-        observe.report_failure(error, f"{type(self).__name__}: {doing}")
+        reports.report_failure(error, f"{type(self).__name__}: {doing}")
         await self.handle_handler_error(error, message)
 
     async def _send_result(self, result: Any) -> None:
@@ -279,7 +277,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
             and message.get("from_channel") == self.channel_name
         ):
             return
-        observe.report_delivery(message.get("broadcast_id"))
+        reports.report_delivery(message.get("broadcast_id"))
         try:
             await self.send_json(message["message"])
         except self.passing_exceptions:
@@ -296,11 +294,11 @@ class WebsocketConsumerMixin(ConnectionMixin):
         """
         if self._closed:
             return
-        observe.report_delivery(message.get("broadcast_id"))
+        reports.report_delivery(message.get("broadcast_id"))
         doing, event = "reading an event", None
         try:
             content = message["event_data"]
-            action = content[_ACTION]
+            action = content[ACTION]
             doing = f"reading the event {action!r}"
             route = self._tables.events.get(action)
             if route is None:
@@ -321,7 +319,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
     async def _event_failed(
         self, error: Exception, doing: str, event: BaseMessage | None
     ) -> None:
-        observe.report_failure(error, f"{type(self).__name__}: {doing}")
+        reports.report_failure(error, f"{type(self).__name__}: {doing}")
         await self.handle_event_error(error, event)
 
 

@@ -1,24 +1,26 @@
 """Consumers of other packages: what they do beside the wire.
 
 A consumer of this package says what it broadcasts and which exceptions it caught, see
-:mod:`chanx_testing.core.observe`. One of another package does not. Where it has a
-method of a known name, that method is replaced while somebody watches: by one that
-says so, and then calls it. Watchers may come and go in any order, from any thread; when
-the last one has gone the class holds what it held before, the identical object.
+:mod:`chanx_testing.core.observe.reports`. One of another package does not. Where it
+has a method of a known name, that method is replaced while a test watches: by one that
+reports, and then calls it; see :mod:`chanx_testing.core.replacing`.
 """
 
 import inspect
-import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
 from contextvars import ContextVar
 from typing import Any, Final
 
-from chanx_testing.core import observe
 from chanx_testing.core.idle import background
-from chanx_testing.core.observe import Broadcast, BroadcastMethod
-
-_MISSING: Final = object()
+from chanx_testing.core.observe import reports
+from chanx_testing.core.observe.reports import Broadcast, BroadcastMethod
+from chanx_testing.core.replacing import Replacement, replaced
 
 FAILURE_HOOKS: Final = {
     "handle_message_handler_error": "handling a message",
@@ -26,9 +28,6 @@ FAILURE_HOOKS: Final = {
     "handle_event_handler_error": "handling an event",
 }
 """The methods that a consumer calls with an exception that it caught, and when."""
-
-_lock = threading.Lock()
-_replaced: dict[tuple[type, str], list[Any]] = {}  # how many watch, and the original
 
 _announced: ContextVar[tuple[type, object] | None] = ContextVar(
     "chanx_testing_announced", default=None
@@ -61,7 +60,9 @@ def failures_reported(consumer: Any) -> Iterator[None]:
         for name, doing in FAILURE_HOOKS.items():
             if offers_async(consumer, name):
                 stack.enter_context(
-                    _replacing(consumer, name, _reporting_failure(consumer, doing))
+                    replaced(
+                        consumer, name, "failures", _reporting_failure(consumer, doing)
+                    )
                 )
         yield
 
@@ -79,7 +80,7 @@ def broadcasts_announced(consumer: type, method: BroadcastMethod) -> Iterator[No
         for owner in (consumer, *_subclasses(consumer)):
             if owner is consumer or method in vars(owner):
                 stack.enter_context(
-                    _replacing(owner, method, _announcing(owner, method))
+                    replaced(owner, method, "broadcasts", _announcing(method))
                 )
         yield
 
@@ -108,22 +109,25 @@ def methods_in_background(consumer: Any, names: Collection[str]) -> Iterator[Non
                 )
             is_async = inspect.iscoroutinefunction(method)
             stack.enter_context(
-                _replacing(consumer, name, _in_background(is_async=is_async))
+                replaced(
+                    consumer, name, "background", _in_background(is_async=is_async)
+                )
             )
         yield
 
 
-def _in_background(
-    *, is_async: bool
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def make(bind: Callable[..., Any]) -> Callable[..., Any]:
+def _in_background(*, is_async: bool) -> Callable[[Replacement], Callable[..., Any]]:
+    def make(replacement: Replacement) -> Callable[..., Any]:
+        def context() -> AbstractContextManager[None]:
+            return background() if replacement.active else nullcontext()
+
         async def run_async(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with background():
-                return await bind(self, type(self))(*args, **kwargs)
+            with context():
+                return await replacement.original(self)(*args, **kwargs)
 
         def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with background():
-                return bind(self, type(self))(*args, **kwargs)
+            with context():
+                return replacement.original(self)(*args, **kwargs)
 
         return run_async if is_async else run
 
@@ -136,70 +140,28 @@ def _subclasses(owner: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(child)
 
 
-@contextmanager
-def _replacing(
-    owner: type, name: str, replacement: Callable[[Callable[..., Any]], Any]
-) -> Iterator[None]:
-    """Hold a replacement in place of ``owner.name``.
-
-    Args:
-        owner: The class; where it only inherits the method, it inherits it again
-            afterwards.
-        name: The method.
-        replacement: Makes what is put there, from a function that binds the original
-            to an instance and its class, or to None and the class.
-    """
-    key = (owner, name)
-    with _lock:
-        if key in _replaced:
-            _replaced[key][0] += 1
-        else:
-            original = vars(owner).get(name, _MISSING)
-
-            def bind(instance: Any, cls: type) -> Any:
-                if original is _MISSING:
-                    return getattr(super(owner, instance or cls), name)
-                return original.__get__(instance, cls)
-
-            _replaced[key] = [1, original]
-            setattr(owner, name, replacement(bind))
-    try:
-        yield
-    finally:
-        with _lock:
-            _replaced[key][0] -= 1
-            if _replaced[key][0] == 0:
-                original = _replaced.pop(key)[1]
-                if original is _MISSING:
-                    delattr(owner, name)
-                else:
-                    setattr(owner, name, original)
-
-
 def _reporting_failure(
     owner: type, doing: str
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def make(bind: Callable[..., Any]) -> Callable[..., Any]:
+) -> Callable[[Replacement], Callable[..., Any]]:
+    def make(replacement: Replacement) -> Callable[..., Any]:
         async def hook(self: Any, error: Exception, *args: Any, **kwargs: Any) -> Any:
             # A subclass that is watched as well has reported already.
-            if type(self) is owner:
+            if type(self) is owner and replacement.active:
                 which = f" {args[0]!r}" if args else ""
-                observe.report_failure(error, f"{doing}{which}")
-            return await bind(self, type(self))(error, *args, **kwargs)
+                reports.report_failure(error, f"{doing}{which}")
+            return await replacement.original(self)(error, *args, **kwargs)
 
         return hook
 
     return make
 
 
-def _announcing(
-    owner: type, method: BroadcastMethod
-) -> Callable[[Callable[..., Any]], Any]:
-    def make(bind: Callable[..., Any]) -> Any:
+def _announcing(method: BroadcastMethod) -> Callable[[Replacement], Any]:
+    def make(replacement: Replacement) -> Any:
         async def broadcast(cls: type, event: Any, *args: Any, **kwargs: Any) -> Any:
-            forward = bind(None, cls)
-            if _announced.get() == (cls, event):
-                # A subclass calls the method of its base: one broadcast, not two.
+            forward = replacement.original(None, cls)
+            # A subclass calls the method of its base: one broadcast, not two.
+            if not replacement.active or _announced.get() == (cls, event):
                 return await forward(event, *args, **kwargs)
             target = args[0] if args else None
             to_groups = method == "broadcast_event"
@@ -210,7 +172,7 @@ def _announcing(
                 groups=kwargs.get("groups", target) if to_groups else None,
                 channel_name=None if to_groups else kwargs.get("channel_name", target),
             )
-            if not observe.announce(announcement):
+            if not reports.announce(announcement):
                 return None
             token = _announced.set((cls, event))
             try:

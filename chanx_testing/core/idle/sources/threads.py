@@ -6,9 +6,9 @@ import weakref
 from types import FrameType
 from typing import Final
 
-from . import garbage, submissions
-from .describe import describe_stack
-from .parked import NotAPoolThread, is_parked, pool_job
+from chanx_testing.core.idle.describe import describe_stack
+from chanx_testing.core.idle.sources import garbage, submissions
+from chanx_testing.core.idle.sources.parked import NotAPoolThread, is_parked, pool_job
 
 # Threads that ever woke an observed loop may do so again: remembered while they live,
 # by ident. Idents are used again by later threads.

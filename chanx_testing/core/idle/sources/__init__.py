@@ -1,0 +1,1 @@
+"""What may still wake a loop, one module for each kind of thing."""

@@ -1,0 +1,1 @@
+"""What was said in a test, kept for a failure to show."""
