@@ -8,7 +8,7 @@ watches, and a report costs one look at a context variable.
 
 Interceptors see the broadcasts of the whole process, whichever thread they come from:
 that is how :func:`~chanx_testing.core.testing.capture_broadcast_events` works without
-replacing anything.
+replacing anything. Listeners are told of those that no interceptor has suppressed.
 """
 
 import itertools
@@ -64,7 +64,11 @@ watcher: ContextVar[Watcher | None] = ContextVar("chanx_testing_watcher", defaul
 Interceptor = Callable[[Broadcast], bool]
 """Is told of each broadcast; returns True to keep it from being sent."""
 
+Listener = Callable[[Broadcast], None]
+"""Is told of each broadcast that is sent."""
+
 _interceptors: list[Interceptor] = []
+_listeners: list[Listener] = []
 _lock = threading.Lock()
 
 
@@ -83,6 +87,18 @@ def remove_interceptor(interceptor: Interceptor) -> None:
                 return
 
 
+def add_listener(listener: Listener) -> None:
+    """Tell ``listener`` of each coming broadcast of this process that is sent."""
+    with _lock:
+        _listeners.append(listener)
+
+
+def remove_listener(listener: Listener) -> None:
+    """Undo :func:`add_listener`."""
+    with _lock:
+        _listeners.remove(listener)
+
+
 def announce(broadcast: Broadcast) -> bool:
     """Tell everybody of ``broadcast`` before it is sent.
 
@@ -90,15 +106,15 @@ def announce(broadcast: Broadcast) -> bool:
         True when it may be sent, False when somebody suppressed it.
     """
     with _lock:
-        interceptors = tuple(_interceptors)
+        interceptors, listeners = tuple(_interceptors), tuple(_listeners)
     # A list, not a generator: each interceptor is told, whoever suppresses.
     verdicts = [interceptor(broadcast) for interceptor in interceptors]
     if any(verdicts):
         return False
     if (current := watcher.get()) is not None:
         current.broadcast_sent(broadcast)
-    else:
-        ticks.stimulate()
+    for listener in listeners:
+        listener(broadcast)
     return True
 
 
@@ -112,26 +128,3 @@ def report_delivery(broadcast_id: int | None) -> None:
     """Tell the watcher, if any, that its connection handles that broadcast."""
     if broadcast_id is not None and (current := watcher.get()) is not None:
         current.broadcast_received(broadcast_id)
-
-
-class Ticks:
-    """An order of what happens in a test: stimuli of the test, frames that come.
-
-    A completion frame carries no identity. Whether it answers what the test did last is
-    told by its place in this order.
-    """
-
-    def __init__(self) -> None:
-        self._count = itertools.count(1)
-        self.last_stimulus = 0
-
-    def next(self) -> int:
-        """Return the next number; later is larger."""
-        return next(self._count)
-
-    def stimulate(self) -> None:
-        """Note that the test acted on an application just now."""
-        self.last_stimulus = self.next()
-
-
-ticks = Ticks()

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextvars
+import gc
 import pickle
 import time
+import weakref
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -11,7 +13,7 @@ from asgiref.sync import async_to_sync
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from chanx_testing.core.client.connection import connections_kept
+from chanx_testing.core.client.teardown import connections_of_test
 from tests.core.client import apps
 
 PATH = "/ws/?room=1"
@@ -438,7 +440,7 @@ class TestLoops:
         async_to_sync(connection.disconnect)()
 
     async def test_a_test_case_can_keep_what_starts_in_it(self):
-        with connections_kept() as kept:
+        with connections_of_test() as kept:
             await client(apps.silent).connect()
             async with client(apps.silent) as second:
                 client(apps.silent)
@@ -465,6 +467,47 @@ class TestNeglect:
         del connection
         assert await idle.wait_until_idle()
         assert ends == ["cancelled"]
+
+    async def test_a_dropped_communicator_is_gone_without_a_collection(self):
+        """Nothing below the communicator holds it."""
+        gc.collect()
+        gc.disable()
+        try:
+            connection = client(apps.silent)
+            await connection.connect()
+            await connection.send_to("hello")
+            gone, task = weakref.ref(connection), connection.future
+            del connection
+            assert gone() is None
+            await asyncio.wait([task])
+            assert task.cancelled()
+        finally:
+            gc.enable()
+
+    async def test_a_connection_that_has_ended_is_gone_without_a_collection(self):
+        """Nothing is left in a circle."""
+        gc.collect()
+        gc.disable()
+        try:
+            async with client(apps.silent) as connection:
+                gone = [weakref.ref(connection._chanx), weakref.ref(connection.future)]
+            del connection
+            await asyncio.sleep(0)
+            assert [reference() for reference in gone] == [None] * 2
+        finally:
+            gc.enable()
+
+    def test_there_is_one_private_attribute_and_no_private_method(self):
+        """Every other private name is free for subclasses."""
+        connection = client(apps.silent)
+        assert list(vars(connection)) == ["_chanx"]
+        private = [
+            name
+            for owner in type(connection).__mro__[:-1]
+            for name in vars(owner)
+            if name.startswith("_") and not name.startswith("__")
+        ]
+        assert private == []
 
     async def test_stop_cancels_the_application(self):
         connection = client(apps.silent)
