@@ -97,8 +97,9 @@ class DjangoAuthenticator(BaseAuthenticator):
         queryset: Where to look up the object; None: there is no object.
         lookup_field: The field of the model to look up by.
         lookup_url_kwarg: The keyword of the URL with its value; None: the same name.
-        send_authentication_message: Say the outcome to the client; None: as the
-            consumer says, else ``CHANX["SEND_AUTHENTICATION_MESSAGE"]`` at that moment.
+        send_authentication_message: Whether to send the outcome to the client. None:
+            the consumer decides, or, without a consumer,
+            ``CHANX["SEND_AUTHENTICATION_MESSAGE"]``.
         user: The user, never a lazy object. None until authentication has run, and
             where it was refused.
         auth: What the authentication class returned beside the user, such as a token.
@@ -250,10 +251,8 @@ class DjangoAuthenticator(BaseAuthenticator):
     def _says_outcome(self) -> bool:
         if self.send_authentication_message is not None:
             return self.send_authentication_message
-        # The attribute of a consumer wins over the setting; its resolver knows both.
-        consumer = getattr(self.send_message, "__self__", None)
-        resolve = getattr(consumer, "resolve_setting", chanx_setting)
-        return bool(resolve("SEND_AUTHENTICATION_MESSAGE"))
+        # Used without a consumer, which would have set the attribute.
+        return bool(chanx_setting("SEND_AUTHENTICATION_MESSAGE"))
 
 
 class _FirstRenderer(BaseContentNegotiation):

@@ -20,9 +20,10 @@ class BaseAuthenticator(ABC):
         user: Whom the connection belongs to; becomes ``scope["user"]`` unless None.
         obj: What the connection is about, where the authenticator looks that up.
         status_code: The outcome as an HTTP status; None until it is known.
-        send_authentication_message: Whether to send an ``AuthenticationMessage``; None
-            where the settings decide. A consumer on which the attribute of that name is
-            set puts its value here, before it asks.
+        send_authentication_message: Whether to send an ``AuthenticationMessage``. A
+            consumer sets it before it calls :meth:`authenticate`: to its own attribute
+            of that name, or, where neither class has set one, to the value of the
+            setting. None for an authenticator that is used without a consumer.
     """
 
     user: Any = None

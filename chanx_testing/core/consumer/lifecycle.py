@@ -93,8 +93,11 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             return True
         authenticator = self.authenticator_class(self.send_message)
         self.authenticator = authenticator
-        if self.send_authentication_message is not None:
-            authenticator.send_authentication_message = self.send_authentication_message
+        sends = self.send_authentication_message
+        if sends is None and authenticator.send_authentication_message is None:
+            sends = self.resolve_setting("SEND_AUTHENTICATION_MESSAGE")
+        if sends is not None:
+            authenticator.send_authentication_message = sends
         if not await authenticator.authenticate(self.scope):
             if not self._closed:
                 await self.close(authenticator.close_code)
