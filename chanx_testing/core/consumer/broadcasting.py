@@ -17,6 +17,12 @@ __all__ = ["BroadcastMixin"]
 class BroadcastMixin(Framework):
     """The half of a consumer that speaks to other connections."""
 
+    announces_broadcasts: ClassVar[bool] = True
+    """Broadcasts are announced through :mod:`chanx_testing.core.observe.reports`.
+
+    So ``capture_broadcast_events()`` sees them without replacing a method.
+    """
+
     channel_layer_hint: ClassVar[str] = "register a channel layer under that alias"
     """What to do where there is no channel layer, in the words of the framework."""
 

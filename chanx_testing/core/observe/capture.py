@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
 from chanx_testing.core.observe import foreign, reports
 from chanx_testing.core.observe.reports import Broadcast, BroadcastMethod
 from chanx_testing.messages.base import BaseMessage
@@ -91,13 +90,14 @@ def capture_broadcast_events(
             f"capture_broadcast_events() cannot record {', '.join(unknown)}; "
             f"methods= takes {', '.join(METHODS)}."
         )
-    is_ours = isinstance(consumer, type) and issubclass(
-        consumer, WebsocketConsumerMixin
+    # An instance of a consumer has the attribute too, and is not what is wanted.
+    announces = isinstance(consumer, type) and getattr(
+        consumer, "announces_broadcasts", False
     )
     missing = [
         method for method in methods if not foreign.is_class_method(consumer, method)
     ]
-    if missing and not is_ours:
+    if missing and not announces:
         raise TypeError(
             f"capture_broadcast_events() takes a consumer class of chanx_testing, or "
             f"one with an async class method {missing[0]}(), whose broadcasts it can "
@@ -124,7 +124,7 @@ def capture_broadcast_events(
     with ExitStack() as stack:
         reports.add_interceptor(intercept)
         stack.callback(reports.remove_interceptor, intercept)
-        if not is_ours:
+        if not announces:
             for method in methods:
                 stack.enter_context(foreign.broadcasts_announced(consumer, method))
         yield captured
