@@ -52,7 +52,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         return None if alias is None else fast.channel_layers.get(alias)
 
     @classmethod
-    def _no_layer(cls, alias: str | None) -> str:
+    def _no_layer_message(cls, alias: str | None) -> str:
         wants = f"{cls.__name__} needs a channel layer for its groups and events"
         if alias is None:
             return (
@@ -79,7 +79,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
             await self.close()
 
     async def close(self, code: Any = None, reason: Any = None) -> None:
-        """Close the connection; what the client sent before it knows is not handled."""
+        """Close the connection; frames that are not handled yet stay unhandled."""
         # `send(..., close=True)` comes here with True, which fast-channels would send
         # as the close code.
         await super().close(None if isinstance(code, bool) else code, reason)
