@@ -1,4 +1,4 @@
-"""Recording the events that consumers broadcast."""
+"""A record of the events that consumers broadcast."""
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,7 +28,7 @@ class CapturedBroadcastEvent:
         consumer: The consumer class that the method was called on.
         method: ``broadcast_event``, ``send_event`` or ``broadcast_message``; a
             ``_sync`` twin counts as the method that it stands for.
-        channel_name: The receiver of a ``send_event``, else None.
+        channel_name: The receiver of a ``send_event``; None for the others.
     """
 
     event: BaseMessage
@@ -41,7 +41,7 @@ class CapturedBroadcastEvent:
         """Return the field called ``name``.
 
         Raises:
-            KeyError: There is no such field; the message lists those there are.
+            KeyError: There is no such field; the message lists the fields.
         """
         if name not in self.__dataclass_fields__:
             raise KeyError(
@@ -82,8 +82,8 @@ def capture_broadcast_events(
         is afterwards.
 
     Raises:
-        TypeError: ``consumer`` is no consumer class whose broadcasts can be seen.
-        ValueError: ``methods`` names something else.
+        TypeError: ``consumer`` is not a class whose broadcasts can be seen.
+        ValueError: ``methods`` names a method that cannot be recorded.
     """
     if unknown := sorted(set(methods) - set(METHODS)):
         raise ValueError(
