@@ -30,13 +30,13 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         app.router.add_websocket_route("/ws/chat", ChatConsumer.as_asgi())
 
     A connection is accepted, authenticated, put into its groups; then
-    :meth:`post_authentication` is called, and messages are handled one at a time. The
-    settings are the attributes of the class alone; what is not set has its default.
+    :meth:`post_authentication` is called, and messages are handled one at a time. Only
+    the attributes of the class are settings; what is not set has its default.
 
     Attributes:
         channel_layer_alias: The alias under which the application registered the
             channel layer of this consumer, with ``register_channel_layer()`` of
-            ``fast_channels.layers``. None: it has no layer, so no groups and no events.
+            ``fast_channels.layers``. None: no layer, so no groups and no events.
     """
 
     channel_layer_alias: str | None = None
@@ -70,7 +70,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         )
 
     async def open_connection(self) -> None:
-        """Call :meth:`connect`, which may also raise fast-channels' exceptions."""
+        """Call :meth:`connect`; it may raise fast-channels' exceptions to decide."""
         try:
             await self.connect()
         except fast.AcceptConnection:
@@ -80,6 +80,6 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
 
     async def close(self, code: Any = None, reason: Any = None) -> None:
         """Close the connection; frames that are not handled yet stay unhandled."""
-        # `send(..., close=True)` comes here with True, which fast-channels would send
+        # `send(..., close=True)` calls this with True, which fast-channels would send
         # as the close code.
         await super().close(None if isinstance(code, bool) else code, reason)
