@@ -48,7 +48,7 @@ class BaseMessage(BaseModel):
 
 
 def actions_of(message_type: type[BaseMessage]) -> tuple[str, ...]:
-    """Return the actions of ``message_type`` as text, () for a mere base class."""
+    """Return the actions of ``message_type`` as text, () if it names none."""
     values = _literal_values(message_type)
     if values is None:
         return ()
