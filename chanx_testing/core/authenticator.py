@@ -23,7 +23,7 @@ class BaseAuthenticator(ABC):
         send_authentication_message: Whether to send an ``AuthenticationMessage``. A
             consumer sets it before it calls :meth:`authenticate`: to its own attribute
             of that name, or, where neither class has set one, to the value of the
-            setting. None for an authenticator that is used without a consumer.
+            setting. It stays None without a consumer; then the setting decides.
     """
 
     user: Any = None

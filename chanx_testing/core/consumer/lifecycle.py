@@ -99,6 +99,8 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             return True
         authenticator = self.authenticator_class(self.send_message)
         self.authenticator = authenticator
+        # The attribute of the consumer wins over that of the authenticator, and either
+        # wins over the setting.
         sends = self.send_authentication_message
         if sends is None and authenticator.send_authentication_message is None:
             sends = self.resolve_setting("SEND_AUTHENTICATION_MESSAGE")

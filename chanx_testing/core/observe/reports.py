@@ -90,6 +90,7 @@ def announce(broadcast: Broadcast) -> bool:
     Returns:
         True if it may be sent, False if an interceptor suppresses it.
     """
+    # A copy, so that no interceptor runs under the lock: it may broadcast itself.
     with _lock:
         interceptors = tuple(_interceptors)
     # A list, not a generator: one that suppresses must not keep it from the others.

@@ -334,6 +334,7 @@ def _nearest(path: str, routes: list[Route]) -> str | None:
 
 
 def _filled_in(pattern: str, path: str) -> str:
+    """Return ``pattern`` with each parameter replaced by what ``path`` has there."""
     text = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"<\1>", pattern)
     text = "/" + text.replace("^", "").replace("$", "").lstrip("/")
     parts = path.split("/")

@@ -177,6 +177,7 @@ class _Search:
             found = self.unwrap(child, with_globals=with_globals)
             if found is not None:
                 cores.setdefault(id(found.core), found)
+        # Django's HTTP application beside another one is not what answers a WebSocket.
         websocket = [found for found in cores.values() if found.kind != "http_only"]
         candidates = websocket or list(cores.values())
         return candidates[0] if len(candidates) == 1 else None
