@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from chanx_testing.core.testing import capture_broadcast_events
     from chanx_testing.messages.base import BaseMessage
 
+# The build and the docs read the version here; it stands nowhere else.
+__version__ = "0.1.0"
+
 __all__ = [
     "BaseMessage",
     "WebsocketTestCase",

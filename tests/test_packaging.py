@@ -16,6 +16,7 @@ from types import ModuleType
 import pytest
 
 import chanx_testing
+from chanx_testing import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "chanx_testing"
@@ -81,10 +82,10 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        info = f"chanx_testing-{PROJECT['version']}.dist-info"
+        info = f"chanx_testing-{__version__}.dist-info"
         assert archive.read(f"{info}/licenses/LICENSE").startswith(b"MIT License")
         metadata = archive.read(f"{info}/METADATA").decode()
-    assert f"\nVersion: {PROJECT['version']}\n" in metadata
+    assert f"\nVersion: {__version__}\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
 
@@ -258,9 +259,9 @@ def test_the_readme_names_the_extras_for_users() -> None:
     assert set(named) == extras
 
 
-def test_the_installed_version_is_the_one_in_pyproject() -> None:
-    """The docs show this version; a stale installation shows another."""
-    assert installed_version("chanx-testing") == PROJECT["version"]
+def test_the_installed_version_is_the_one_of_the_package() -> None:
+    """A stale installation has another: install it again."""
+    assert installed_version("chanx-testing") == __version__
 
 
 def test_the_changelog_has_unreleased_changes_or_this_version() -> None:
@@ -268,7 +269,7 @@ def test_the_changelog_has_unreleased_changes_or_this_version() -> None:
         r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
     assert newest is not None
-    assert newest[1] in ("Unreleased", PROJECT["version"])
+    assert newest[1] in ("Unreleased", __version__)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
