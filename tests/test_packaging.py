@@ -92,6 +92,8 @@ def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
 
 def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     expected = package_files() | {
+        ".ci/run",
+        ".github/workflows/ci.yml",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "LICENSE",
@@ -103,6 +105,7 @@ def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
         "scripts/with-pyenv",
         "tests/settings.py",
         "tests/test_packaging.py",
+        "tests/test_project_files.py",
         "tox.ini",
     }
     assert expected <= sdist_files
