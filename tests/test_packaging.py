@@ -94,6 +94,7 @@ def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     expected = package_files() | {
         ".ci/run",
         ".github/workflows/ci.yml",
+        ".readthedocs.yaml",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "LICENSE",

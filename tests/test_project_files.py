@@ -110,3 +110,22 @@ def test_the_classifiers_name_the_systems_whose_tests_have_to_pass() -> None:
         name for name in PROJECT["classifiers"] if name.startswith("Operating System")
     }
     assert claimed == {classifiers[system] for system in systems}
+
+
+# --- Read the Docs ----------------------------------------------------------------
+
+
+def test_read_the_docs_builds_with_the_extra_of_the_docs() -> None:
+    text = read(".readthedocs.yaml")
+    pattern = r"^      extra_requirements:\n((?: +- .+\n)+)"
+    listed = re.search(pattern, text, re.MULTILINE)
+    assert listed is not None
+    assert re.findall(r"- (\w+)", listed[1]) == ["docs"]
+    assert "docs" in PROJECT["optional-dependencies"]
+
+
+def test_read_the_docs_builds_as_strictly_as_make_docs() -> None:
+    text = read(".readthedocs.yaml")
+    assert "\n  configuration: docs/conf.py\n  fail_on_warning: true\n" in text
+    (python,) = re.findall(r'^    python: "([\d.]+)"$', text, re.MULTILINE)
+    assert python in PYTHONS
