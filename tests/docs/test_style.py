@@ -6,7 +6,10 @@ import pytest
 
 from tests.docs.pages import ROOT, all_pages, prose_of
 
-PAGES = all_pages()
+PAGES = [
+    *all_pages(),
+    *(ROOT / f"{name}.md" for name in ("CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")),
+]
 
 # The end of a sentence, and a second one on the same line.
 _SECOND_SENTENCE = re.compile(r"(?<!^\d)[.!?][)\"*`]* +(?=[A-Z`])")
