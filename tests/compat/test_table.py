@@ -2,12 +2,19 @@
 
 import pytest
 
-from tests.compat.table import FEATURES, HEAD, PAGE, feature_of, frameworks, render
+from tests.support.frameworks import (
+    FEATURES,
+    HEAD,
+    PAGE,
+    feature_of,
+    frameworks,
+    render,
+)
 
 
 def test_the_page_has_the_table_of_today():
     _, head, table = PAGE.read_text(encoding="utf-8").partition(HEAD)
-    assert head + table == render(), "run: python -m tests.compat.table"
+    assert head + table == render(), "run: python -m tests.support.frameworks"
 
 
 @pytest.mark.parametrize("module", frameworks())

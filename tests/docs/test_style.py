@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.docs.pages import ROOT, all_pages, prose_of
+from tests.support.docs.pages import ROOT, all_pages, prose_of
 
 PAGES = all_pages()
 

@@ -16,7 +16,7 @@ from chanx_testing.fast_channels.layers import in_memory_layers
 from chanx_testing.fast_channels.testing import WebsocketCommunicator
 from chanx_testing.fast_channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages.base import BaseMessage
-from tests.fast_channels.http import http_get
+from tests.support.http import http_get
 
 
 class Notice(BaseMessage):

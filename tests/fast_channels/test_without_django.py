@@ -29,7 +29,7 @@ def run_without(blocked, *arguments):
 
 
 def run_code(blocked, code):
-    return run_without(blocked, "-c", f"import tests.fast_channels.blocking\n{code}")
+    return run_without(blocked, "-c", f"import tests.support.blocking\n{code}")
 
 
 def run_pytest(blocked, tmp_path, *arguments):
@@ -42,19 +42,19 @@ def run_pytest(blocked, tmp_path, *arguments):
         "filterwarnings = error\n"
     )
     # The plugin of pytest-django is there as soon as that package is installed.
-    plugins = ["-p", "tests.fast_channels.blocking", "-p", "no:django"]
+    plugins = ["-p", "tests.support.blocking", "-p", "no:django"]
     plugins += ["-p", "no:cacheprovider"]
     return run_without(blocked, "-m", "pytest", "-c", str(config), *plugins, *arguments)
 
 
 def test_the_documented_snippets_run_without_django(tmp_path):
-    done = run_pytest(DJANGO, tmp_path, "tests/seed/test_fastapi.py")
+    done = run_pytest(DJANGO, tmp_path, "tests/scenarios/test_snippets_fastapi.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
 
 
 def test_everything_about_fastapi_runs_without_django(tmp_path):
-    tests = [f"tests/fast_channels/test_{name}.py" for name in ("fastapi", "layers")]
+    tests = ["tests/scenarios/test_fastapi.py", "tests/fast_channels/test_layers.py"]
     done = run_pytest(DJANGO, tmp_path, "-o", "asyncio_mode=auto", *tests)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -12,7 +12,7 @@ from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.connection import connections_kept
-from tests.core.client import apps
+from tests.support import apps
 
 PATH = "/ws/?room=1"
 

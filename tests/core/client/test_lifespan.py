@@ -7,7 +7,7 @@ import pytest
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import LifespanError
 from chanx_testing.core.client.lifespan import has_lifespan, lifespan
-from tests.core.client import apps
+from tests.support import apps
 
 
 class Application:

@@ -8,7 +8,7 @@ import pytest
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline
-from tests.core.client import apps
+from tests.support import apps
 
 
 def limit(seconds):
