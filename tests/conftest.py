@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.running import Project
+from tests.support.projects import Project
 
 
 @pytest.fixture

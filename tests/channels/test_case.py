@@ -6,137 +6,29 @@ import pickle
 import threading
 import unittest
 import warnings
-from typing import Literal
 
 import pytest
 from asgiref.sync import async_to_sync
-from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
-from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
-from django.contrib.auth import get_user_model
 from django.test import override_settings
-from django.urls import path
 
 from chanx_testing.channels.login import Credentials, TokenLogin
 from chanx_testing.channels.routing import NoRouteError
-from chanx_testing.channels.testing import (
-    DjangoWebsocketCommunicator,
-    WebsocketCommunicator,
-    WebsocketTestCase,
-)
-from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
-from chanx_testing.core.client.errors import ConnectionRejected, LeftoverTaskWarning
+from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
+from chanx_testing.core.client.errors import LeftoverTaskWarning
 from chanx_testing.core.decorators import ws_handler
-from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
+from tests.support.cases import failure, passes, run
+from tests.support.lobby import Case, Fail, LobbyConsumer, WhoAmI, application
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class WhoAmI(BaseMessage):
-    action: Literal["who_am_i"] = "who_am_i"
-    payload: None = None
-
-
-class YouAre(BaseMessage):
-    action: Literal["you_are"] = "you_are"
-    payload: str
-
-
-class Fail(BaseMessage):
-    action: Literal["fail"] = "fail"
-    payload: None = None
-
-
-class LobbyConsumer(AsyncJsonWebsocketConsumer):
-    groups = ["lobby"]
-    ended: list[int] = []
-
-    @ws_handler
-    async def ping(self, message: PingMessage) -> PongMessage:
-        return PongMessage()
-
-    @ws_handler
-    async def who_am_i(self, message: WhoAmI) -> YouAre:
-        return YouAre(payload=self.scope["user"].get_username())
-
-    @ws_handler
-    async def fail(self, message: Fail) -> None:
-        raise LookupError("broken handler")
-
-    async def disconnect(self, code):
-        self.ended.append(code)
-
-
-class CrashingConsumer(LobbyConsumer):
-    async def post_authentication(self):
-        raise LookupError("broken connect")
-
-
-class HeartbeatConsumer(LobbyConsumer):
-    async def post_authentication(self):
-        self.task = asyncio.create_task(self.beat())
-
-    async def beat(self):
-        await asyncio.Event().wait()
-
-
-class CountingConsumer(LobbyConsumer):
-    @ws_handler
-    async def who_am_i(self, message: WhoAmI) -> YouAre:
-        count = await database_sync_to_async(get_user_model().objects.count)()
-        return YouAre(payload=f"one of {count}")
-
-
-application = AllowedHostsOriginValidator(
-    AuthMiddlewareStack(
-        URLRouter(
-            [
-                path("ws/lobby/", LobbyConsumer.as_asgi()),
-                path("ws/crash/", CrashingConsumer.as_asgi()),
-                path("ws/heart/", HeartbeatConsumer.as_asgi()),
-                path("ws/count/", CountingConsumer.as_asgi()),
-            ]
-        )
-    )
-)
-
-
-class Case(WebsocketTestCase):
-    """What the cases below have in common; they run inside the tests of this module."""
-
-    __test__ = False
-    router = application
-    ws_path = "/ws/lobby/"
-
-    def get_ws_headers(self):
-        self.user, headers = self.create_user_and_ws_headers()
-        return headers
-
-
-def run(case, name="test"):
-    """Run one test of ``case`` and return its result."""
-    result = unittest.TestResult()
+@pytest.fixture(autouse=True)
+def nobody_left():
     LobbyConsumer.ended.clear()
-    case(name)(result)
-    assert result.testsRun == 1
-    return result
-
-
-def passes(case, name="test"):
-    result = run(case, name)
-    problems = [text for _, text in result.errors + result.failures]
-    assert not problems, problems[0]
-
-
-def failure(case, name="test"):
-    """Run one test of ``case``, which must fail, and return its traceback."""
-    result = run(case, name)
-    ((_, text),) = result.errors + result.failures
-    return text
 
 
 class TestCommunicators:
@@ -300,24 +192,6 @@ class TestCommunicators:
                     self.create_communicator(ws_path="/ws/loby/")
 
         passes(Lost)
-
-
-class TestDirectCommunicator:
-    def test_has_two_names(self):
-        assert DjangoWebsocketCommunicator is WebsocketCommunicator
-
-    async def test_leaves_a_path_without_a_route_to_the_application(self):
-        communicator = WebsocketCommunicator(
-            AuthMiddlewareStack(URLRouter([])), "/nowhere/"
-        )
-        assert communicator.consumer is None
-        with pytest.raises(ValueError, match="No route found"):
-            await communicator.connect()
-
-    @override_settings(CHANX={"TEST_TIMEOUT_SCALE": 3})
-    def test_scales_default_timeouts_by_the_setting(self):
-        communicator = WebsocketCommunicator(LobbyConsumer.as_asgi(), "/")
-        assert communicator.timeout_scale() == 3
 
 
 class TestSettings:
@@ -486,66 +360,6 @@ class TestEnd:
             assert "LeftoverTaskWarning" in failure(Leaving)
 
 
-class TestFixtures:
-    def test_run_in_the_loop_of_the_test_in_the_order_of_unittest(self):
-        steps = []
-
-        class Ordered(Case):
-            def note(self, step):
-                steps.append(step)
-                loops.add(asyncio.get_running_loop())
-
-            async def asyncSetUp(self):
-                self.note("set up")
-                self.addAsyncCleanup(self.clean, "first added")
-                self.addAsyncCleanup(self.clean, "last added")
-
-            async def clean(self, name):
-                self.note(name)
-
-            async def test(self):
-                self.note("test")
-
-            async def asyncTearDown(self):
-                self.note("tear down")
-
-        loops = set()
-        passes(Ordered)
-        assert steps == ["set up", "test", "tear down", "last added", "first added"]
-        assert len(loops) == 1
-
-    def test_cleanups_run_when_the_set_up_fails(self):
-        steps = []
-
-        class Broken(Case):
-            async def asyncSetUp(self):
-                self.addAsyncCleanup(self.clean)
-                raise LookupError("set up")
-
-            async def clean(self):
-                steps.append("clean")
-
-            async def test(self):
-                steps.append("test")
-
-            async def asyncTearDown(self):
-                steps.append("tear down")
-
-        assert "LookupError: set up" in failure(Broken)
-        assert steps == ["clean"]
-
-    def test_connections_are_open_while_they_run(self):
-        class Late(Case):
-            async def test(self):
-                await self.auth_communicator.connect()
-
-            async def asyncTearDown(self):
-                await self.auth_communicator.send_message(PingMessage())
-                assert await self.auth_communicator.receive_all_messages()
-
-        passes(Late)
-
-
 class TestKindsOfTests:
     def test_a_sync_test_holds_its_conversation_in_one_async_function(self):
         class Sync(Case):
@@ -645,26 +459,6 @@ class TestMistakes:
 
         assert "await self.acreate_user_and_ws_headers() there" in failure(Blocking)
 
-    async def test_a_handshake_without_an_origin(self):
-        communicator = WebsocketCommunicator(application, "/ws/lobby/")
-        with pytest.raises(ConnectionRejected, match=r"handshake_headers\(applicat"):
-            await communicator.__aenter__()
-
-    async def test_a_refusal_without_a_validator_says_nothing_of_origins(self):
-        class Closed(AsyncJsonWebsocketConsumer):
-            async def connect(self):
-                await self.close()
-
-        with pytest.raises(ConnectionRejected) as caught:
-            await WebsocketCommunicator(Closed.as_asgi(), "/").__aenter__()
-        assert "origin" not in str(caught.value)
-
-    async def test_a_path_that_leads_nowhere(self):
-        router = URLRouter([path("ws/lobby/", LobbyConsumer.as_asgi())])
-        with pytest.raises(ValueError, match="No route found") as caught:
-            await WebsocketCommunicator(router, "/ws/loby/").connect()
-        assert any("Did you mean" in note for note in caught.value.__notes__)
-
     def test_a_job_that_does_not_end_is_told_of_while_it_runs(self, monkeypatch):
         release = threading.Event()
 
@@ -693,43 +487,3 @@ class TestMistakes:
         assert "ApplicationHangs" in failure(Waiting)
         assert "waits for work in a thread to end" in told.getvalue()
         assert "The main thread is at:" in told.getvalue()
-
-
-class TestHeartbeats:
-    """A consumer says which of its methods run for ever."""
-
-    def test_their_timers_keep_no_test_from_being_idle(self):
-        class Beating(LobbyConsumer):
-            background_methods = ["beat"]
-            original = None
-
-            async def post_authentication(self):
-                self.task = asyncio.create_task(self.beat())
-
-            async def beat(self):
-                while True:  # noqa: ASYNC110 - a heartbeat
-                    await asyncio.sleep(0.5)
-
-            async def disconnect(self, code):
-                self.task.cancel()
-
-        beat = Beating.beat
-
-        class Quick(Case):
-            router = Beating.as_asgi()
-
-            async def test(self):
-                await self.auth_communicator.connect()
-                assert await self.auth_communicator.wait_until_idle(timeout=30)
-                assert Beating.beat is not beat
-
-        passes(Quick)
-        assert Beating.beat is beat
-
-    async def test_a_name_of_no_method_is_refused(self):
-        class Misnamed(LobbyConsumer):
-            background_methods = ["beet"]
-
-        communicator = WebsocketCommunicator(Misnamed.as_asgi(), "/")
-        with pytest.raises(TypeError, match="Misnamed has no such method"):
-            await communicator.connect()

@@ -17,7 +17,7 @@ from django.test import SimpleTestCase, TestCase
 from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.testing import WebsocketCommunicator
 from tests.support import apps
-from tests.support.running import passes
+from tests.support.cases import passes
 
 ORIGINAL = channels.db.close_old_connections
 

@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from chanx_testing import constants
-from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import (
     AuthenticationMessage,
     AuthenticationPayload,
@@ -21,7 +20,6 @@ from chanx_testing.messages.outgoing import (
 @pytest.mark.parametrize(
     ("message_type", "action"),
     [
-        (PingMessage, "ping"),
         (PongMessage, "pong"),
         (CompleteMessage, constants.MESSAGE_ACTION_COMPLETE),
         (GroupCompleteMessage, constants.GROUP_ACTION_COMPLETE),

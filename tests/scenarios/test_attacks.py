@@ -17,7 +17,7 @@ from chanx_testing.core.client.lifespan import lifespan
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.incoming import PingMessage
 from tests.support import apps
-from tests.support.running import failure
+from tests.support.cases import failure
 
 DEEP = "[" * 100_000 + "]" * 100_000
 

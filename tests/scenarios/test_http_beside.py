@@ -10,6 +10,7 @@ from django.test import AsyncClient, Client, override_settings
 from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
 from chanx_testing.constants import EVENT_ACTION_COMPLETE
 from chanx_testing.core.testing import capture_broadcast_events
+from tests.support.cases import failure, passes
 from tests.support.news import (
     News,
     NewsConsumer,
@@ -18,7 +19,6 @@ from tests.support.news import (
     application,
     publish_later,
 )
-from tests.support.running import failure, passes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,9 +24,9 @@ from chanx_testing.core.testing import capture_broadcast_events
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
-from tests.core.client.test_communicator import BadgeConsumer
 from tests.support import apps
-from tests.support.running import failure, passes, run
+from tests.support.cases import failure, passes, run
+from tests.support.rooms import BadgeConsumer
 
 database = pytest.mark.django_db(transaction=True)
 

@@ -12,6 +12,8 @@ from chanx_testing.core.idle import IdleEventLoop, Verdict, wait_until_idle
 
 # Seconds that no test may need: a wait that lasts this long has missed the proof.
 LONG = 5.0
+# Seconds of work; long enough to be missed by a wrong verdict.
+JOB = 0.1
 # What a proof may take on a busy machine; a wait for a deadline takes LONG.
 AT_ONCE = 1.0
 

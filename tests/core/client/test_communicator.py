@@ -1,115 +1,34 @@
 """Typed messages, completion signals, authentication."""
 
-import asyncio
-import pickle
 import time
 import uuid
-from typing import Literal
 
 import pytest
-from pydantic import BaseModel, RootModel
 
 from chanx_testing.channels.testing import WebsocketCommunicator
-from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.constants import EVENT_ACTION_COMPLETE, GROUP_ACTION_COMPLETE
-from chanx_testing.core.authenticator import BaseAuthenticator
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import (
     WebsocketCommunicator as AnyCommunicator,
 )
 from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
-from chanx_testing.core.decorators import event_handler, ws_handler
-from chanx_testing.messages.base import BaseMessage
+from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.incoming import PingMessage
-from chanx_testing.messages.outgoing import (
-    AuthenticationMessage,
-    AuthenticationPayload,
-    ErrorMessage,
-    PongMessage,
-)
+from chanx_testing.messages.outgoing import PongMessage
 from tests.support import apps
-
-
-class Say(BaseMessage):
-    action: Literal["say"] = "say"
-    payload: str
-
-
-class Said(BaseMessage):
-    action: Literal["said"] = "said"
-    payload: str
-
-
-class Tell(BaseMessage):
-    action: Literal["tell"] = "tell"
-    payload: str
-
-
-class Count(BaseMessage):
-    action: Literal["count"] = "count"
-    payload: int
-
-
-class Counted(BaseMessage):
-    action: Literal["counted"] = "counted"
-    payload: int
-
-
-class CountDone(BaseMessage):
-    action: Literal["count_done"] = "count_done"
-    payload: None = None
-
-
-class Break(BaseMessage):
-    action: Literal["break"] = "break"
-    payload: None = None
-
-
-class Identify(BaseMessage):
-    action: Literal["identify"] = "identify"
-    payload: uuid.UUID
-
-
-class RoomConsumer(AsyncJsonWebsocketConsumer):
-    groups = ["room"]
-    send_completion = True
-
-    @ws_handler
-    async def ping(self, message: PingMessage) -> PongMessage:
-        return PongMessage()
-
-    @ws_handler(output_type=Said)
-    async def say(self, message: Say) -> None:
-        """Answer through the group alone."""
-        await self.broadcast_message(Said(payload=message.payload))
-
-    @ws_handler(output_type=[Counted, CountDone])
-    async def count(self, message: Count) -> None:
-        for number in range(message.payload):
-            await self.send_message(Counted(payload=number))
-        await self.send_message(CountDone())
-
-    @ws_handler
-    async def break_(self, message: Break) -> None:
-        raise LookupError("no such thing")
-
-    @ws_handler
-    async def identify(self, message: Identify) -> Said:
-        return Said(payload=str(message.payload))
-
-    @event_handler
-    async def tell(self, event: Tell) -> Said:
-        return Said(payload=f"told {event.payload}")
-
-
-class QuietConsumer(RoomConsumer):
-    send_completion = False
-
-
-def client(consumer=RoomConsumer, **options):
-    return WebsocketCommunicator(
-        consumer.as_asgi(), "/ws/", consumer=consumer, **options
-    )
+from tests.support.rooms import (
+    BadgeConsumer,
+    Count,
+    CountDone,
+    Counted,
+    Identify,
+    QuietConsumer,
+    RoomConsumer,
+    Said,
+    Say,
+    Tell,
+    client,
+)
 
 
 class TestSendMessage:
@@ -256,77 +175,6 @@ class TestReceiveAllMessages:
             assert time.perf_counter() - began < 10
 
 
-class TestIncompleteMessages:
-    async def test_says_what_came_and_that_the_action_cannot_come(self):
-        async with client() as connection:
-            await connection.send_message(Count(payload=1))
-            with pytest.raises(errors.IncompleteMessages) as caught:
-                await connection.receive_all_messages(stop_action="count_don")
-        text = str(caught.value)
-        assert "'counted'" in text
-        assert "'count_don' is not an action that RoomConsumer can send" in text
-        assert "Did you mean 'count_done'?" in text
-        assert caught.value.messages[0] == {"action": "counted", "payload": 0}
-
-    async def test_suggests_the_completion_that_came(self):
-        async with client() as connection:
-            await connection.send_message(PingMessage())
-            with pytest.raises(
-                errors.IncompleteMessages, match="did you mean stop_action='complete'"
-            ):
-                await connection.receive_all_messages(GROUP_ACTION_COMPLETE)
-
-    async def test_says_that_completions_are_off(self):
-        async with client(QuietConsumer) as connection:
-            await connection.send_message(PingMessage())
-            with pytest.raises(
-                errors.IncompleteMessages, match="SEND_COMPLETION is off"
-            ):
-                await connection.receive_all_messages(GROUP_ACTION_COMPLETE)
-
-    async def test_says_that_the_connection_was_closed(self):
-        application = apps.closing(4001, before=[{"action": "pong", "payload": None}])
-        connection = AnyCommunicator(application, "/ws/", consumer=RoomConsumer)
-        async with connection:
-            with pytest.raises(
-                errors.IncompleteMessages, match=r"came websocket\.close code=4001"
-            ):
-                await connection.receive_all_messages()
-            await connection.assert_closed(4001)
-
-    async def test_raises_a_crash_with_what_came_before(self):
-        connection = AnyCommunicator(
-            apps.three_frames_then_crash, "/ws/", message_types=[Count]
-        )
-        await connection.connect()
-        await connection.send_to("go")
-        with pytest.raises(LookupError, match="no fourth") as caught:
-            await connection.receive_all_messages(stop_action="count_done")
-        assert any("'payload': 2" in note for note in caught.value.__notes__)
-
-    async def test_lets_a_cancellation_pass(self):
-        class Slow(RoomConsumer):
-            @ws_handler
-            async def say(self, message: Say) -> Said:
-                await asyncio.sleep(60)
-                return Said(payload=message.payload)
-
-        connection = client(Slow)
-        await connection.connect()
-        await connection.send_message(Say(payload="hello"))
-        with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.001):
-                await connection.receive_all_messages(timeout=None)
-        assert not isinstance(caught.value, errors.NothingCame)
-        connection.stop()
-
-    async def test_can_be_pickled(self):
-        async with client() as connection:
-            with pytest.raises(errors.IncompleteMessages) as caught:
-                await connection.receive_all_messages(timeout=0.01)
-        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
 class TestReceiveAllJson:
     async def test_gives_every_frame_completions_too(self):
         async with client() as connection:
@@ -363,50 +211,6 @@ class TestReceiveNothing:
                 "action": "complete",
                 "payload": None,
             }
-
-
-class TestHandlerErrors:
-    async def test_fail_the_test_that_did_not_see_them(self):
-        with pytest.raises(LookupError, match="no such thing") as caught:
-            async with client() as connection:
-                await connection.send_message(Break())
-        assert any("expect_errors()" in note for note in caught.value.__notes__)
-
-    async def test_are_seen_with_their_error_message(self):
-        async with client() as connection:
-            await connection.send_message(Break())
-            (message,) = await connection.receive_all_messages()
-            assert isinstance(message, ErrorMessage)
-            assert "no such thing" not in str(message.payload)
-
-    async def test_pass_where_they_are_expected(self):
-        async with client() as connection:
-            connection.expect_errors()
-            await connection.send_message(Break())
-
-    async def test_each_needs_an_error_message_of_its_own(self):
-        with pytest.raises(LookupError):
-            async with client() as connection:
-                for _ in "twice":
-                    await connection.send_message(Break())
-                await connection.receive_all_messages()
-
-
-class Badge(BaseAuthenticator):
-    async def authenticate(self, scope):
-        self.status_code = int(scope["query_string"] or 200)
-        await self.send_message(
-            AuthenticationMessage(
-                payload=AuthenticationPayload(
-                    status_code=self.status_code, status_text="…", data={"detail": "?"}
-                )
-            )
-        )
-        return self.status_code == 200
-
-
-class BadgeConsumer(RoomConsumer):
-    authenticator_class = Badge
 
 
 class TestAuthentication:
@@ -490,24 +294,3 @@ class TestMixin:
             "output",
             "websocket.disconnect",
         ]
-
-
-class Plain(BaseModel):
-    text: str
-
-
-async def test_any_model_can_be_sent_and_decoded():
-    connection = AnyCommunicator(apps.echo, "/ws/", message_types=[Plain])
-    async with connection:
-        await connection.send_message(Plain(text="hello"))
-        assert await connection.receive_message() == Plain(text="hello")
-
-
-async def test_the_root_of_a_model_may_be_a_list():
-    class Numbers(RootModel[list[int]]):
-        pass
-
-    connection = AnyCommunicator(apps.echo, "/ws/", message_types=[Numbers])
-    async with connection:
-        await connection.send_message(Numbers([1, 2]))
-        assert await connection.receive_message() == Numbers([1, 2])

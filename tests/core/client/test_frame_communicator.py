@@ -13,8 +13,8 @@ from chanx_testing.core.client.communicator import WebsocketCommunicator
 from tests.support import apps
 
 
-def client(application):
-    return WebsocketCommunicator(application, "/ws/")
+def client(application, **options):
+    return WebsocketCommunicator(application, "/ws/", **options)
 
 
 class TestSending:
@@ -226,3 +226,127 @@ class TestAssertClosed:
             await connection.send_to("go")
             with pytest.raises(LookupError):
                 await connection.assert_closed()
+
+
+class TestReceiveOutput:
+    async def test_leaves_the_application_alive_after_a_timeout(self):
+        async with client(apps.echo) as connection:
+            with pytest.raises(asyncio.TimeoutError):
+                await connection.receive_output(timeout=0.01)
+            await connection.send_to("still there")
+            assert await connection.receive_from() == "still there"
+
+    async def test_ends_with_the_exception_of_the_application_not_the_timeout(self):
+        connection = client(apps.crash_after_accept)
+        await connection.connect()
+        await connection.send_to("hello")
+        began = time.perf_counter()
+        with pytest.raises(LookupError):
+            await connection.receive_output(timeout=30)
+        assert time.perf_counter() - began < 10
+
+    async def test_gives_the_frames_before_the_crash(self):
+        connection = client(apps.three_frames_then_crash)
+        await connection.connect()
+        await connection.send_to("go")
+        assert [(await connection.receive_json())["payload"] for _ in range(3)] == [
+            0,
+            1,
+            2,
+        ]
+        with pytest.raises(LookupError):
+            await connection.receive_json()
+
+    async def test_says_how_the_connection_was_closed(self):
+        connection = client(apps.closing(4001, "bye"))
+        await connection.connect()
+        assert (await connection.receive_output())["code"] == 4001
+        with pytest.raises(errors.NothingCame, match=r"code 4001 \('bye'\)"):
+            await connection.receive_output(timeout=30)
+
+    async def test_loses_no_frame_when_cancelled(self):
+        async with client(apps.echo) as connection:
+            for _ in range(10):
+                with pytest.raises(asyncio.TimeoutError):
+                    async with asyncio.timeout(0.001):
+                        await connection.receive_output(timeout=10)
+            await connection.send_to("hello")
+            assert await connection.receive_from() == "hello"
+
+    async def test_lets_a_cancellation_pass_and_leaves_no_trace_of_it(self):
+        async with client(apps.silent) as connection:
+            task = asyncio.create_task(connection.receive_output(timeout=None))
+            await connection.wait_until_idle(timeout=0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert asyncio.current_task().cancelling() == 0
+
+    async def test_leaves_the_task_fit_for_a_task_group_after_timeouts(self):
+        async with client(apps.silent) as connection:
+            with pytest.raises(asyncio.TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await connection.receive_output()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(connection.send_to("hello"))
+            assert asyncio.current_task().cancelling() == 0
+
+    async def test_serves_two_receivers_at_once(self):
+        async with client(apps.echo) as connection:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(connection.receive_from()) for _ in "ab"]
+                await connection.send_to("a")
+                await connection.send_to("b")
+            assert sorted(task.result() for task in tasks) == ["a", "b"]
+
+    async def test_takes_frames_in_bulk(self):
+        async with client(apps.echo) as connection:
+            for number in range(1000):
+                await connection.send_to(str(number))
+            assert [await connection.receive_from() for _ in range(1000)] == [
+                str(number) for number in range(1000)
+            ]
+
+
+class TestBeforeConnect:
+    async def test_nothing_can_come_and_every_verb_says_so(self):
+        connection = client(apps.echo)
+        for verb in (
+            connection.receive_output,
+            connection.receive_from,
+            connection.receive_json,
+            connection.receive_all_json,
+            connection.receive_nothing,
+            connection.assert_closed,
+        ):
+            with pytest.raises(errors.NotConnected, match=r"await connect\(\) first"):
+                await verb()
+
+    async def test_a_timeout_is_a_number_of_seconds(self):
+        with pytest.raises(TypeError, match="number of seconds or None, not '1'"):
+            await client(apps.echo).connect(timeout="1")
+
+    @pytest.mark.parametrize("headers", [{"a": "b"}, [("a", "b")], "a: b", [b"a"]])
+    def test_headers_are_pairs_of_bytes(self, headers):
+        with pytest.raises(TypeError, match="of bytes, such as"):
+            client(apps.echo, headers=headers)
+
+
+class TestWait:
+    async def test_returns_when_the_application_has_ended(self):
+        connection = client(apps.closing(1000))
+        await connection.connect()
+        await connection.wait()
+        assert connection.future.done()
+
+    async def test_raises_what_the_application_raised(self):
+        connection = client(apps.crash_after_accept)
+        await connection.connect()
+        await connection.send_to("hello")
+        with pytest.raises(LookupError):
+            await connection.wait()
+
+    async def test_leaves_an_application_at_rest_alive(self):
+        async with client(apps.silent) as connection:
+            await connection.wait()
+            assert not connection.future.done()

@@ -16,6 +16,7 @@ from chanx_testing.core.consumer.mixin import (
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage
+from tests.support.messages import Degrees
 from tests.support.raw_client import Client
 
 
@@ -40,11 +41,6 @@ class Crash(BaseMessage):
 
 class Unknown(BaseMessage):
     action: Literal["unknown"] = "unknown"
-
-
-class Degrees(BaseMessage):
-    action: Literal["degrees"] = "degrees"
-    payload: float
 
 
 class Room(AsyncJsonWebsocketConsumer):

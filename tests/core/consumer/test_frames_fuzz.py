@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -16,14 +16,10 @@ from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
 from chanx_testing.messages.wire import Wire
+from tests.support.messages import Echo
 from tests.support.raw_client import Client
 
 FRAMES = 1000
-
-
-class Echo(BaseMessage):
-    action: Literal["echo"] = "echo"
-    payload: Any
 
 
 class Node(BaseModel):
@@ -65,11 +61,15 @@ def addressed(action, payload):
 
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
+
+
 numbers = st.one_of(
     st.integers(),
     st.integers(min_value=-(10**400), max_value=10**400),
     st.floats(),
 )
+
+
 any_json = st.recursive(
     st.none() | st.booleans() | numbers | any_text,
     lambda inner: (
@@ -77,7 +77,11 @@ any_json = st.recursive(
     ),
     max_leaves=12,
 )
+
+
 actions = st.sampled_from(["ping", "echo", "tree", "table", "columns"]) | any_json
+
+
 nodes = st.recursive(
     st.fixed_dictionaries({"name": any_text, "weight": numbers}),
     lambda inner: st.fixed_dictionaries(
@@ -85,6 +89,8 @@ nodes = st.recursive(
     ),
     max_leaves=6,
 )
+
+
 objects = st.builds(
     lambda key, action, rest: {**rest, key: action},
     st.sampled_from(["action", "message_type"]),
@@ -93,12 +99,18 @@ objects = st.builds(
         {}, optional={"payload": any_json | nodes, "user_name": any_json}
     ),
 )
+
+
 texts = st.builds(
     lambda content, ascii_only: json.dumps(content, ensure_ascii=ascii_only),
     objects | any_json,
     st.booleans(),
 )
+
+
 torn = st.builds(lambda text, at: text[: at % (len(text) + 1)], texts, st.integers(0))
+
+
 nested = st.builds(
     lambda depth, opening: addressed(
         "echo", opening * depth + "1" + ("]" if opening == "[" else "}") * depth
@@ -106,11 +118,15 @@ nested = st.builds(
     st.sampled_from([1, 100, 126, 127, 128, 250, 999, 5_000, 50_000]),
     st.sampled_from(["[", '{"a": ']),
 )
+
+
 digits = st.builds(
     lambda size, form: addressed("echo", form.format("7" * size)),
     st.sampled_from([20, 400, 4_300, 4_301, 50_000]),
     st.sampled_from(["{}", "-{}", "0.{}", "1e{}", "-{}.5"]),
 )
+
+
 frames = st.one_of(texts, torn, nested, digits, any_text, st.binary(max_size=20))
 
 

@@ -1,7 +1,5 @@
 """The core of a consumer is the same over Channels and over fast-channels."""
 
-from typing import Literal
-
 import pytest
 from channels.layers import get_channel_layer as channels_layer
 from fast_channels.consumer import AsyncJsonWebsocketConsumer as FastConsumer
@@ -12,15 +10,10 @@ from fast_channels.layers import get_channel_layer as fast_layer
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
 from chanx_testing.core.decorators import event_handler, ws_handler
-from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
+from tests.support.messages import Notice
 from tests.support.raw_client import Client
-
-
-class Notice(BaseMessage):
-    action: Literal["notice"] = "notice"
-    payload: str
 
 
 class FastBase(WebsocketConsumerMixin, FastConsumer):

@@ -1,49 +1,27 @@
-"""The application and the consumer behind a path are found without calling them."""
+"""The consumer behind a path is found without calling the application."""
 
-import functools
 import pickle
-import sys
-import types
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from channels.auth import AuthMiddlewareStack
 from channels.consumer import AsyncConsumer
-from channels.generic.websocket import AsyncWebsocketConsumer, JsonWebsocketConsumer
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from django.core.asgi import get_asgi_application
-from django.core.exceptions import ImproperlyConfigured
-from django.test import override_settings
 from django.urls import path, re_path, register_converter
 from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from chanx_testing.channels.routing import (
-    ApplicationNotCallableError,
-    ApplicationNotConfiguredError,
-    ApplicationNotFoundError,
-    ApplicationNotImportableError,
+from chanx_testing.channels.routing import ApplicationNotFoundError
+from chanx_testing.core.routing import (
     NoRouteError,
     NoWebsocketError,
     consumer_for,
     find_route,
-    get_websocket_application,
     list_routes,
 )
-from tests.support import asgi
-
-Asgi = Callable[..., Any]
-
-
-class Chat(AsyncWebsocketConsumer):
-    """Any consumer."""
-
-
-class Rooms(JsonWebsocketConsumer):
-    """Another one, synchronous."""
+from tests.support.routers import Chat, Rooms, chat_router, function_middleware, opaque
 
 
 class Upper:
@@ -59,78 +37,6 @@ class Upper:
 
 
 register_converter(Upper, "upper")
-
-
-class ClassMiddleware:
-    """Keeps the application under a name of its own."""
-
-    def __init__(self, next_one: Asgi) -> None:
-        self.next_one = next_one
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.next_one(scope, receive, send)
-
-
-class SlotsMiddleware:
-    """Has no ``__dict__``, and a slot that is never filled."""
-
-    __slots__ = ("app", "unused")
-
-    def __init__(self, app: Asgi) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.app(scope, receive, send)
-
-
-class ExplosiveMiddleware:
-    """Everything that runs code when it is looked at raises."""
-
-    def __init__(self, inner: Asgi) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        raise RuntimeError(name)
-
-    @property
-    def consumer_class(self) -> type:
-        raise RuntimeError("a property was read")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("compared")
-
-    def __hash__(self) -> int:
-        raise RuntimeError("hashed")
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raise RuntimeError("called")
-
-
-def function_middleware(inner: Asgi) -> Asgi:
-    async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        await inner(scope, receive, send)
-
-    return middleware
-
-
-def wrapping_middleware(inner: Asgi) -> Asgi:
-    @functools.wraps(inner)
-    async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        await inner(scope, receive, send)
-
-    return middleware
-
-
-async def partial_middleware(inner: Asgi, scope: Any, receive: Any, send: Any) -> None:
-    await inner(scope, receive, send)
-
-
-async def opaque(scope: Any, receive: Any, send: Any) -> None:
-    """Show nothing of what it does."""
-
-
-def chat_router() -> URLRouter:
-    return URLRouter([path("ws/chat/", Chat.as_asgi())])
 
 
 # Errors of the routing.
@@ -293,100 +199,6 @@ def test_path_outside_the_root_path_has_no_route() -> None:
         find_route(chat_router(), "/ws/chat/", root_path="/mysite")
 
 
-@pytest.mark.parametrize(
-    "middleware",
-    [
-        AllowedHostsOriginValidator,
-        AuthMiddlewareStack,
-        ClassMiddleware,
-        ExplosiveMiddleware,
-        SlotsMiddleware,
-        function_middleware,
-        wrapping_middleware,
-        functools.partial(functools.partial, partial_middleware),
-        lambda app: ProtocolTypeRouter({"http": opaque, "websocket": app}),
-        lambda app: ClassMiddleware(app).__call__,
-        lambda app: function_middleware(SlotsMiddleware(ClassMiddleware(app))),
-    ],
-)
-def test_middleware_is_seen_through(middleware: Callable[[Any], Any]) -> None:
-    assert consumer_for(middleware(chat_router()), "/ws/chat/") is Chat
-
-
-@pytest.mark.parametrize(
-    "wrap", [function_middleware, wrapping_middleware, ClassMiddleware, SlotsMiddleware]
-)
-def test_consumer_is_seen_through_its_own_middleware(wrap: Callable[..., Any]) -> None:
-    application = URLRouter([path("ws/", wrap(Chat.as_asgi()))])
-    assert consumer_for(application, "/ws/") is Chat
-
-
-def test_middleware_is_reported_outermost_first() -> None:
-    inner = ClassMiddleware(chat_router())
-    validator = OriginValidator(inner, ["*"])
-    route = find_route(validator, "/ws/chat/")
-    assert route is not None
-    assert route.middleware == (validator, inner)
-
-
-def test_dispatcher_written_by_hand_is_seen_through() -> None:
-    module = types.ModuleType("by_hand")
-    vars(module).update(
-        websocket_app=chat_router(), django_app=get_asgi_application(), Rooms=Rooms
-    )
-    source = (
-        "async def application(scope, receive, send):\n"
-        "    if scope['type'] == 'http':\n"
-        "        return await django_app(scope, receive, send)\n"
-        "    await Rooms.broadcast()\n"
-        "    return await websocket_app(scope, receive, send)\n"
-    )
-    exec(source, vars(module))
-    assert consumer_for(module.application, "/ws/chat/") is Chat
-
-
-def test_two_candidates_are_not_guessed_between() -> None:
-    class Switch:
-        def __init__(self) -> None:
-            self.first = chat_router()
-            self.second = URLRouter([path("ws/chat/", Rooms.as_asgi())])
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
-
-    assert find_route(Switch(), "/ws/chat/") is None
-
-
-def test_middleware_that_holds_itself_ends() -> None:
-    middleware = ClassMiddleware(opaque)
-    middleware.next_one = middleware
-    assert find_route(middleware, "/ws/") is None
-
-
-def test_router_under_a_thousand_layers_is_not_seen() -> None:
-    application: Any = chat_router()
-    for _ in range(1000):
-        application = function_middleware(application)
-    assert find_route(application, "/ws/chat/") is None
-
-
-def test_application_that_holds_half_the_program_is_opaque() -> None:
-    holder: Any = ClassMiddleware(opaque)
-    vars(holder).update({f"hook_{n}": function_middleware(opaque) for n in range(3000)})
-    holder.last = chat_router()
-    assert find_route(holder, "/ws/chat/") is None
-
-
-def test_middleware_with_an_empty_list_of_routes_is_no_router() -> None:
-    middleware: Any = ClassMiddleware(chat_router())
-    middleware.routes = []
-    assert consumer_for(middleware, "/ws/chat/") is Chat
-
-
-def test_opaque_application_has_no_route_and_no_consumer() -> None:
-    assert find_route(opaque, "/ws/") is None
-    assert consumer_for(opaque, "/ws/") is None
-
-
 def test_opaque_application_behind_a_route_is_the_end_of_it() -> None:
     route = find_route(URLRouter([path("ws/", opaque)]), "/ws/")
     assert route is not None
@@ -505,120 +317,3 @@ def test_channels_behind_fastapi_is_followed() -> None:
     application = FastAPI()
     application.mount("/live", Chat.as_asgi())
     assert consumer_for(application, "/live/") is Chat
-
-
-# The application of the settings.
-
-
-@pytest.fixture
-def module() -> Iterator[types.ModuleType]:
-    """A module that can be imported as ``some_asgi``."""
-    made = types.ModuleType("some_asgi")
-    sys.modules["some_asgi"] = made
-    yield made
-    del sys.modules["some_asgi"]
-
-
-def test_application_is_not_configured() -> None:
-    with (
-        override_settings(ASGI_APPLICATION=None),
-        pytest.raises(ApplicationNotConfiguredError) as caught,
-    ):
-        get_websocket_application()
-    assert str(caught.value) == (
-        "settings.ASGI_APPLICATION is not set. Set it to the path of the application, "
-        "such as 'mysite.asgi.application', or give the test a router of its own."
-    )
-    assert isinstance(caught.value, ImproperlyConfigured)
-
-
-@pytest.mark.parametrize("setting", ["application", "mysite.asgi:application", "a."])
-def test_application_is_no_dotted_path(setting: str) -> None:
-    with (
-        override_settings(ASGI_APPLICATION=setting),
-        pytest.raises(ApplicationNotConfiguredError) as caught,
-    ):
-        get_websocket_application()
-    assert str(caught.value).startswith(
-        f"settings.ASGI_APPLICATION is {setting!r}, not a dotted path."
-    )
-
-
-def test_application_module_does_not_exist() -> None:
-    with (
-        override_settings(ASGI_APPLICATION="no_such_module.application"),
-        pytest.raises(ApplicationNotImportableError) as caught,
-    ):
-        get_websocket_application()
-    assert str(caught.value) == (
-        "settings.ASGI_APPLICATION is 'no_such_module.application', but importing "
-        "'no_such_module' raised ModuleNotFoundError: No module named 'no_such_module'"
-    )
-
-
-def test_application_module_that_raises_keeps_its_cause(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken_asgi.py").write_text("1 / 0\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with (
-        override_settings(ASGI_APPLICATION="broken_asgi.application"),
-        pytest.raises(ApplicationNotImportableError) as caught,
-    ):
-        get_websocket_application()
-    assert isinstance(caught.value.__cause__, ZeroDivisionError)
-
-
-def test_application_attribute_is_missing(module: types.ModuleType) -> None:
-    module.application = opaque  # type: ignore[attr-defined]
-    with (
-        override_settings(ASGI_APPLICATION="some_asgi.aplication"),
-        pytest.raises(ApplicationNotFoundError) as caught,
-    ):
-        get_websocket_application()
-    assert str(caught.value) == (
-        "settings.ASGI_APPLICATION is 'some_asgi.aplication', but the module "
-        "'some_asgi' has no 'aplication'. Did you mean 'some_asgi.application'?"
-    )
-
-
-def test_application_is_not_callable(module: types.ModuleType) -> None:
-    module.application = {"websocket": opaque}  # type: ignore[attr-defined]
-    with (
-        override_settings(ASGI_APPLICATION="some_asgi.application"),
-        pytest.raises(ApplicationNotCallableError) as caught,
-    ):
-        get_websocket_application()
-    assert str(caught.value) == (
-        "settings.ASGI_APPLICATION is 'some_asgi.application', which is a dict: an "
-        "ASGI application is called with scope, receive and send."
-    )
-
-
-@pytest.mark.parametrize(
-    "application",
-    [
-        get_asgi_application(),
-        ProtocolTypeRouter({"http": opaque}),
-        ClassMiddleware(ProtocolTypeRouter({"http": opaque})),
-    ],
-)
-def test_application_answers_no_websocket(
-    module: types.ModuleType, application: Any
-) -> None:
-    module.application = application  # type: ignore[attr-defined]
-    with (
-        override_settings(ASGI_APPLICATION="some_asgi.application"),
-        pytest.raises(NoWebsocketError, match="it has: 'http'"),
-    ):
-        get_websocket_application()
-
-
-def test_application_is_returned_whole() -> None:
-    assert get_websocket_application() is asgi.application
-
-
-def test_opaque_application_is_returned_as_it_is(module: types.ModuleType) -> None:
-    module.application = opaque  # type: ignore[attr-defined]
-    with override_settings(ASGI_APPLICATION="some_asgi.application"):
-        assert get_websocket_application() is opaque

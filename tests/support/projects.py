@@ -1,13 +1,13 @@
-"""Running test cases, and whole test projects, inside a test."""
+"""Running whole test projects inside a test, each in a process of its own."""
 
 import os
 import subprocess
 import sys
 import textwrap
-import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+
 
 SETTINGS = """
     SECRET_KEY = "not-a-secret-" * 4
@@ -28,28 +28,6 @@ SETTINGS = """
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 """
-
-
-def run(case, name="test"):
-    """Run one test of a test case, and what belongs to its class; return the result."""
-    result = unittest.TestResult()
-    unittest.TestSuite([case(name)])(result)
-    return result
-
-
-def passes(case, name="test"):
-    """Run one test of a test case, which must pass."""
-    result = run(case, name)
-    problems = [text for _, text in result.errors + result.failures]
-    assert not problems, problems[0]
-    assert result.testsRun == 1
-
-
-def failure(case, name="test"):
-    """Run one test of a test case, which must fail, and return its traceback."""
-    result = run(case, name)
-    ((_, text),) = result.errors + result.failures
-    return text
 
 
 class Outcome:
