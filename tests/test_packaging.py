@@ -1,8 +1,6 @@
 """What is shipped, what an import needs, and whether the lists in the docs are true."""
 
-import importlib
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -11,11 +9,8 @@ import tomllib
 import zipfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-import chanx_testing
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "chanx_testing"
@@ -176,19 +171,6 @@ def test_the_core_imports_without_django_settings_and_daphne(
     )
     assert result.returncode == 0, result.stderr
     assert "chanx_testing.core" in result.stdout.split()
-
-
-def modules() -> list[str]:
-    found = pkgutil.walk_packages(chanx_testing.__path__, "chanx_testing.")
-    return ["chanx_testing", *(module.name for module in found)]
-
-
-@pytest.mark.parametrize("name", modules())
-def test_every_public_name_exists_once(name: str) -> None:
-    module: ModuleType = importlib.import_module(name)
-    names = list(getattr(module, "__all__", []))
-    assert [public for public in names if not hasattr(module, public)] == []
-    assert len(names) == len(set(names))
 
 
 # --- The lists --------------------------------------------------------------------
