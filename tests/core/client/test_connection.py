@@ -10,7 +10,6 @@ from asgiref.sync import async_to_sync
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from chanx_testing.core.client.connection import connections_kept
 from tests.support import apps
 
 PATH = "/ws/?room=1"
@@ -250,16 +249,6 @@ class TestLoops:
         assert async_to_sync(connection.connect)() == (True, None)
         assert async_to_sync(connection.receive_json)() == {"n": 1}
         async_to_sync(connection.disconnect)()
-
-    async def test_a_test_case_can_keep_what_starts_in_it(self):
-        with connections_kept() as kept:
-            await client(apps.silent).connect()
-            async with client(apps.silent) as second:
-                client(apps.silent)
-        first, other = kept
-        assert other is second
-        assert not first.future.done()
-        await first.disconnect()
 
 
 class TestNeglect:
