@@ -34,7 +34,7 @@ def main(repetitions: int) -> int:
     from django.test.utils import setup_databases, teardown_databases
 
     from chanx_testing.core.idle import installed
-    from tests.core.idle.mixed import converse
+    from tests.support.conversation import converse
 
     context = multiprocessing.get_context("spawn")
     burners = [

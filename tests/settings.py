@@ -13,7 +13,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "channels",
     "chanx_testing",
-    "tests.apps.people",
+    "tests.support.people",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -24,5 +24,5 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.urls"
-ASGI_APPLICATION = "tests.asgi.application"
+ASGI_APPLICATION = "tests.support.asgi.application"
 CHANX = {"SEND_COMPLETION": True, "LOG_WEBSOCKET_MESSAGE": False}

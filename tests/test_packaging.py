@@ -1,28 +1,20 @@
 """What is shipped, what an import needs, and whether the lists in the docs are true."""
 
-import importlib
 import os
-import pkgutil
 import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-import chanx_testing
 from chanx_testing import __version__
+from tests.support.project import DJANGOS, PROJECT, PYTHONS, ROOT, tox_environments
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "chanx_testing"
-
-with (ROOT / "pyproject.toml").open("rb") as _file:
-    PROJECT = tomllib.load(_file)["project"]
 
 
 def package_files() -> set[str]:
@@ -185,46 +177,7 @@ def test_the_core_imports_without_django_settings_and_daphne(
     assert "chanx_testing.core" in result.stdout.split()
 
 
-def modules() -> list[str]:
-    found = pkgutil.walk_packages(chanx_testing.__path__, "chanx_testing.")
-    return ["chanx_testing", *(module.name for module in found)]
-
-
-@pytest.mark.parametrize("name", modules())
-def test_every_public_name_exists_once(name: str) -> None:
-    module: ModuleType = importlib.import_module(name)
-    names = list(getattr(module, "__all__", []))
-    assert [public for public in names if not hasattr(module, public)] == []
-    assert len(names) == len(set(names))
-
-
 # --- The lists --------------------------------------------------------------------
-
-
-def supported(framework: str) -> set[str]:
-    """The versions that the classifiers name: supported("Framework :: Django")."""
-    pattern = re.compile(re.escape(framework) + r" :: (\d+\.\d+)")
-    return {
-        match[1]
-        for classifier in PROJECT["classifiers"]
-        if (match := pattern.fullmatch(classifier))
-    }
-
-
-PYTHONS = supported("Programming Language :: Python")
-DJANGOS = supported("Framework :: Django")
-
-
-def tox_environments() -> set[str]:
-    """The names in env_list, with {a,b} written out."""
-    text = (ROOT / "tox.ini").read_text()
-    block = re.search(r"^env_list =\n((?:    .+\n)+)", text, re.MULTILINE)
-    assert block is not None
-    names = set()
-    for line in block[1].split():
-        head, _, alternatives = line.rstrip("}").partition("{")
-        names |= {head + end for end in alternatives.split(",")}
-    return names
 
 
 def test_tox_runs_every_version_that_the_classifiers_name() -> None:

@@ -5,13 +5,10 @@ They are read line by line, as they are written: the tests need no YAML package.
 
 import re
 from configparser import RawConfigParser
-from pathlib import Path
 
 import pytest
 
-from tests.test_packaging import PROJECT, PYTHONS, tox_environments
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.project import PROJECT, PYTHONS, ROOT, tox_environments
 
 
 def read(path: str) -> str:

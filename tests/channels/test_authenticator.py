@@ -48,7 +48,7 @@ from chanx_testing.channels.login import (
 )
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages.base import BaseMessage
-from tests.apps.people.models import Room
+from tests.support.people.models import Room
 
 
 class KeptOpenTestCase(TestCase):

@@ -25,7 +25,7 @@ from chanx_testing.channels.login import (
     log_in,
     make_user,
 )
-from tests.asgi import application
+from tests.support.asgi import application
 
 
 class KeptOpenTestCase(TestCase):

@@ -10,7 +10,7 @@ from django.test import override_settings
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.core.decorators import ws_handler
 from chanx_testing.messages.base import BaseMessage
-from tests.core.websocket_client import Client
+from tests.support.raw_client import Client
 
 
 class Echo(BaseMessage):

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from chanx_testing.channels.testing import WebsocketTestCase
 from chanx_testing.core.client.errors import IncompleteMessages, UnexpectedFrame
 from chanx_testing.core.testing import capture_broadcast_events
-from tests.compat.require import require
+from tests.support.require import require
 
 require("chanx")
 

@@ -16,7 +16,7 @@ from rest_framework.serializers import ModelSerializer
 
 from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
 from chanx_testing.core.client.errors import UnexpectedFrame
-from tests.compat.require import require
+from tests.support.require import require
 
 require("djangochannelsrestframework")
 

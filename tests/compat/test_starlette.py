@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import ConnectionRejected, UnexpectedFrame
-from tests.compat.require import require
+from tests.support.require import require
 
 require("starlette")
 

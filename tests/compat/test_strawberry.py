@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from chanx_testing.channels.testing import WebsocketCommunicator, WebsocketTestCase
 from chanx_testing.core.client.errors import UnexpectedFrame
-from tests.compat.require import require
+from tests.support.require import require
 
 require("strawberry", "strawberry-graphql")
 

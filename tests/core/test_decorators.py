@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import AsyncIterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pytest
 from asgiref.sync import sync_to_async
 
-from chanx_testing.core.consumer.marks import marks_of, message_types
+from chanx_testing.core.consumer.marks import marks_of
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
@@ -193,22 +193,3 @@ def test_documentation_is_kept():
         "Short",
         ["chat"],
     )
-
-
-M = TypeVar("M", bound=Chat)
-
-
-@pytest.mark.parametrize(
-    ("annotation", "expected"),
-    [
-        (None, []),
-        (Any, []),
-        (Chat, [Chat]),
-        (tuple[Chat, ...], [Chat]),
-        (list[Chat | PongMessage] | None, [Chat, PongMessage]),
-        ([PongMessage, Chat, Chat], [PongMessage, Chat]),
-        (M, [Chat]),
-    ],
-)
-def test_message_types_are_found_in_an_annotation(annotation, expected):
-    assert message_types(annotation) == expected

@@ -24,7 +24,7 @@ from chanx_testing.core import decorators, idle
 from chanx_testing.fast_channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages import incoming, outgoing
 from chanx_testing.messages.base import BaseMessage
-from tests.apps.people.models import EmailUser
+from tests.support.people.models import EmailUser
 
 _BLOCK = re.compile(r"::\n\n((?:(?: {4}.*)?\n)+)")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import (
+from tests.support.docs.pages import (
     LANGUAGES,
     ROOT,
     TAGS,
@@ -14,7 +14,7 @@ from tests.docs.pages import (
     blocks_of,
     directives_of,
 )
-from tests.docs.running import (
+from tests.support.docs.running import (
     PageRun,
     commands_not_run,
     run_commands,

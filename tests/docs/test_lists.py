@@ -13,7 +13,7 @@ from chanx_testing.channels.testing import WebsocketCommunicator
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.settings import SETTINGS
-from tests.docs.pages import DOCS
+from tests.support.docs.pages import DOCS
 
 REFERENCE = DOCS / "reference"
 

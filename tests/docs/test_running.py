@@ -2,8 +2,13 @@
 
 import pytest
 
-from tests.docs.pages import blocks_of
-from tests.docs.running import ExampleFailed, PageRun, require_shown, run_commands
+from tests.support.docs.pages import blocks_of
+from tests.support.docs.running import (
+    ExampleFailed,
+    PageRun,
+    require_shown,
+    run_commands,
+)
 
 CASE = """\
 from django.test import SimpleTestCase

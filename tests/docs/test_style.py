@@ -2,14 +2,7 @@
 
 import re
 
-import pytest
-
-from tests.docs.pages import ROOT, all_pages, prose_of
-
-PAGES = [
-    *all_pages(),
-    *(ROOT / f"{name}.md" for name in ("CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")),
-]
+from tests.support.docs.pages import ROOT, all_pages, prose_of
 
 # The end of a sentence, and a second one on the same line.
 _SECOND_SENTENCE = re.compile(r"(?<!^\d)[.!?][)\"*`]* +(?=[A-Z`])")
@@ -18,26 +11,28 @@ _WORDS = re.compile(
 )
 
 
-def lines_of(page):
-    return [
-        (f"{page.relative_to(ROOT)}:{number}: {line}", line)
-        for number, line in prose_of(page)
-        if not line.startswith(("|", "<!--"))
-    ]
+PAGES = [
+    *all_pages(),
+    *(ROOT / f"{name}.md" for name in ("CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")),
+]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_line_has_one_sentence(page):
-    assert not [
-        place for place, line in lines_of(page) if _SECOND_SENTENCE.search(line)
-    ]
+def lines():
+    """Yield each line of prose of every page, and where it stands."""
+    for page in PAGES:
+        for number, line in prose_of(page):
+            if not line.startswith(("|", "<!--")):
+                yield f"{page.relative_to(ROOT)}:{number}: {line}", line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_word_belittles_or_praises(page):
-    assert not [place for place, line in lines_of(page) if _WORDS.search(line)]
+def test_a_line_has_one_sentence():
+    assert [place for place, line in lines() if _SECOND_SENTENCE.search(line)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_nothing_is_left_to_do(page):
-    assert "TODO" not in page.read_text(encoding="utf-8")
+def test_no_word_belittles_or_praises():
+    assert [place for place, line in lines() if _WORDS.search(line)] == []
+
+
+def test_nothing_is_left_to_do():
+    pages = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    assert [str(page) for page, text in pages.items() if "TODO" in text] == []

@@ -16,8 +16,9 @@ from chanx_testing.constants import EVENT_ACTION_COMPLETE, GROUP_ACTION_COMPLETE
 from chanx_testing.core.testing import WebsocketCommunicatorMixin
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import AuthenticationMessage, PongMessage
-from tests.drop_in.news import News, NewsConsumer, Published, application
-from tests.drop_in.running import failure, passes
+from tests.support.cases import failure, passes
+from tests.support.news import News, NewsConsumer, Published, application
+from tests.support.rooms import BadgeConsumer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -223,8 +224,6 @@ class TestAuthentication:
 
     @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
     async def test_wait_for_auth_takes_the_same_arguments(self, arguments):
-        from tests.core.test_communicator import BadgeConsumer
-
         communicator = WebsocketCommunicator(
             BadgeConsumer.as_asgi(), "/", consumer=BadgeConsumer
         )

@@ -16,8 +16,8 @@ from django.test import SimpleTestCase, TestCase
 
 from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.testing import WebsocketCommunicator
-from tests.core.client import apps
-from tests.drop_in.running import passes
+from tests.support import apps
+from tests.support.cases import passes
 
 ORIGINAL = channels.db.close_old_connections
 

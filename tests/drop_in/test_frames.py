@@ -15,7 +15,7 @@ from channels.layers import get_channel_layer
 from django.test import override_settings
 
 from chanx_testing.channels.testing import WebsocketCommunicator
-from tests.core.client import apps
+from tests.support import apps
 
 
 async def connected(application, *args):

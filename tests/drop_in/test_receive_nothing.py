@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chanx_testing.channels.testing import WebsocketCommunicator
-from tests.core.client import apps
+from tests.support import apps
 
 
 class Asking(WebsocketCommunicator):

@@ -6,7 +6,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
 
 from chanx_testing.channels.testing import WebsocketCommunicator
-from tests.core.client import apps
+from tests.support import apps
 
 
 class Echo(AsyncJsonWebsocketConsumer):

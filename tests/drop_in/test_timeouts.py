@@ -7,7 +7,7 @@ import pytest
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from chanx_testing.channels.testing import WebsocketCommunicator
-from tests.core.client import apps
+from tests.support import apps
 
 # Set off by a wait of this length only if the machine is very slow.
 SOON = 0.02

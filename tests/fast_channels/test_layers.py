@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from typing import Literal
 
 import pytest
 from fast_channels.consumer import AsyncWebsocketConsumer
@@ -15,13 +14,8 @@ from chanx_testing.core.idle import new_event_loop
 from chanx_testing.fast_channels.layers import in_memory_layers
 from chanx_testing.fast_channels.testing import WebsocketCommunicator
 from chanx_testing.fast_channels.websocket import AsyncJsonWebsocketConsumer
-from chanx_testing.messages.base import BaseMessage
-from tests.fast_channels.http import http_get
-
-
-class Notice(BaseMessage):
-    action: Literal["notice"] = "notice"
-    payload: str
+from tests.support.http import http_get
+from tests.support.messages import Notice
 
 
 class NoticeConsumer(AsyncJsonWebsocketConsumer):

@@ -1,35 +1,6 @@
 """This half of the package in a process that has no Django, or no fast-channels."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
-DJANGO = ("django", "channels", "channels_redis", "daphne", "rest_framework")
-
-
-def run_without(blocked, *arguments):
-    """Run an interpreter in which these packages are not installed."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DJANGO_", "PYTEST_", "COV_"))
-    }
-    environment["BLOCKED_PACKAGES"] = " ".join(blocked)
-    environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def run_code(blocked, code):
-    return run_without(blocked, "-c", f"import tests.fast_channels.blocking\n{code}")
+from tests.support.absent import DJANGO, run_code, run_without
 
 
 def run_pytest(blocked, tmp_path, *arguments):
@@ -42,19 +13,19 @@ def run_pytest(blocked, tmp_path, *arguments):
         "filterwarnings = error\n"
     )
     # The plugin of pytest-django is there as soon as that package is installed.
-    plugins = ["-p", "tests.fast_channels.blocking", "-p", "no:django"]
+    plugins = ["-p", "tests.support.blocking", "-p", "no:django"]
     plugins += ["-p", "no:cacheprovider"]
     return run_without(blocked, "-m", "pytest", "-c", str(config), *plugins, *arguments)
 
 
 def test_the_documented_snippets_run_without_django(tmp_path):
-    done = run_pytest(DJANGO, tmp_path, "tests/seed/test_fastapi.py")
+    done = run_pytest(DJANGO, tmp_path, "tests/scenarios/test_snippets_fastapi.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
 
 
 def test_everything_about_fastapi_runs_without_django(tmp_path):
-    tests = [f"tests/fast_channels/test_{name}.py" for name in ("fastapi", "layers")]
+    tests = ["tests/scenarios/test_fastapi.py", "tests/fast_channels/test_layers.py"]
     done = run_pytest(DJANGO, tmp_path, "-o", "asyncio_mode=auto", *tests)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -99,24 +70,3 @@ def test_the_communicator_needs_no_framework_at_all():
     blocked = [*DJANGO, "fast_channels", "fastapi", "starlette", "anyio", "httpx"]
     done = run_code(blocked, "import warnings; warnings.simplefilter('ignore')" + ECHO)
     assert done.stdout == "hello\n", done.stderr
-
-
-def test_without_fast_channels_the_consumer_says_what_to_install():
-    for module in ("websocket", "layers"):
-        done = run_code(
-            ["fast_channels"], f"import chanx_testing.fast_channels.{module}"
-        )
-        last = done.stderr.splitlines()[-1]
-        assert last.startswith("ModuleNotFoundError: The package fast-channels is not")
-        assert "pip install 'chanx-testing[fastapi]'" in last
-
-
-def test_what_else_is_missing_is_not_mistaken_for_fast_channels():
-    code = (
-        "import sys, types\n"
-        "sys.modules['fast_channels.consumer'] = None\n"
-        "import chanx_testing.fast_channels.websocket"
-    )
-    done = run_code((), code)
-    assert "chanx-testing[fastapi]" not in done.stderr
-    assert "fast_channels.consumer" in done.stderr

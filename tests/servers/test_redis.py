@@ -6,9 +6,7 @@ They run where ``CHANX_TEST_REDIS_URL`` names a server.
 import os
 import subprocess
 import sys
-import unittest
 import uuid
-from typing import Literal
 
 import pytest
 from channels.layers import get_channel_layer
@@ -19,25 +17,24 @@ from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.constants import EVENT_ACTION_COMPLETE, GROUP_ACTION_COMPLETE
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.core.idle import VerdictKind
-from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
 from chanx_testing.messages.outgoing import PongMessage
+from tests.support.cases import passes
+from tests.support.messages import Say
 
 URL = os.environ.get("CHANX_TEST_REDIS_URL")
+
+
 LAYERS = {
     "core": "channels_redis.core.RedisChannelLayer",
     "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
 }
 
+
 pytestmark = [
     pytest.mark.skipif(URL is None, reason="CHANX_TEST_REDIS_URL names no server"),
     pytest.mark.django_db(transaction=True),
 ]
-
-
-class Say(BaseMessage):
-    action: Literal["say"] = "say"
-    payload: str
 
 
 class RoomConsumer(AsyncJsonWebsocketConsumer):
@@ -83,11 +80,8 @@ def layers(request):
 @pytest.fixture
 def run(layers):
     def run(case, **chanx):
-        result = unittest.TestResult()
         with override_settings(CHANNEL_LAYERS=layers, CHANX=chanx):
-            case("test")(result)
-        problems = [text for _, text in result.errors + result.failures]
-        assert not problems, problems[0]
+            passes(case)
 
     return run
 

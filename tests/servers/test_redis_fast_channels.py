@@ -5,33 +5,27 @@ They run where ``CHANX_TEST_REDIS_URL`` names a server.
 
 import os
 import uuid
-from typing import Literal
 
 import pytest
 from fast_channels.layers import channel_layers
-from fast_channels.layers.redis import (
-    RedisChannelLayer,
-    RedisPubSubChannelLayer,
-)
+from fast_channels.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 
 from chanx_testing.constants import GROUP_ACTION_COMPLETE
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.core.idle import VerdictKind
 from chanx_testing.fast_channels.testing import WebsocketCommunicator
 from chanx_testing.fast_channels.websocket import AsyncJsonWebsocketConsumer
-from chanx_testing.messages.base import BaseMessage
+from tests.support.messages import Say
 
 URL = os.environ.get("CHANX_TEST_REDIS_URL")
+
+
 ALIAS = "redis-under-test"
+
 
 pytestmark = pytest.mark.skipif(
     URL is None, reason="CHANX_TEST_REDIS_URL names no server"
 )
-
-
-class Say(BaseMessage):
-    action: Literal["say"] = "say"
-    payload: str
 
 
 class RoomConsumer(AsyncJsonWebsocketConsumer):

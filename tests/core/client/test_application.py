@@ -6,7 +6,6 @@ import pytest
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.failures import says_client_left
-from chanx_testing.core.client.lifespan import has_lifespan
 
 
 class WebSocketDisconnect(Exception):
@@ -116,6 +115,8 @@ class Double:
 
 
 seen = []
+
+
 variable = contextvars.ContextVar("variable", default="unset")
 
 
@@ -130,41 +131,3 @@ async def test_the_context_of_the_test_does_not_reach_what_is_called():
     variable.set("set")
     async with WebsocketCommunicator(Awaited, "/"):
         assert seen == ["unset"]
-
-
-# Its lifespan.
-
-
-class Wrapping:
-    """Middleware that keeps what it wraps in ``app``."""
-
-    def __init__(self, app):
-        self.app = app
-
-
-class Living:
-    """An application that says so itself."""
-
-    lifespan = None
-
-
-class Route(Wrapping):
-    """Leads to an application, and answers nothing else."""
-
-    def matches(self, scope):
-        return None
-
-
-def test_a_lifespan_is_seen_under_middleware():
-    assert has_lifespan(Wrapping(Wrapping(Living())))
-    assert not has_lifespan(Wrapping(lambda scope: None))
-
-
-def test_a_route_hides_the_lifespan_of_what_it_leads_to():
-    assert not has_lifespan(Wrapping(Route(Living())))
-
-
-def test_middleware_around_itself_is_no_lifespan():
-    application = Wrapping(None)
-    application.app = application
-    assert not has_lifespan(application)

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import gc
-import pickle
 import time
 import weakref
 
@@ -13,8 +12,7 @@ from asgiref.sync import async_to_sync
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from chanx_testing.core.client.teardown import connections_of_test
-from tests.core.client import apps
+from tests.support import apps
 
 PATH = "/ws/?room=1"
 
@@ -165,110 +163,6 @@ class TestAsyncWith:
                 await connection.send_to("hello")
 
 
-class TestReceiveOutput:
-    async def test_leaves_the_application_alive_after_a_timeout(self):
-        async with client(apps.echo) as connection:
-            with pytest.raises(asyncio.TimeoutError):
-                await connection.receive_output(timeout=0.01)
-            await connection.send_to("still there")
-            assert await connection.receive_from() == "still there"
-
-    async def test_ends_with_the_exception_of_the_application_not_the_timeout(self):
-        connection = client(apps.crash_after_accept)
-        await connection.connect()
-        await connection.send_to("hello")
-        began = time.perf_counter()
-        with pytest.raises(LookupError):
-            await connection.receive_output(timeout=30)
-        assert time.perf_counter() - began < 10
-
-    async def test_gives_the_frames_before_the_crash(self):
-        connection = client(apps.three_frames_then_crash)
-        await connection.connect()
-        await connection.send_to("go")
-        assert [(await connection.receive_json())["payload"] for _ in range(3)] == [
-            0,
-            1,
-            2,
-        ]
-        with pytest.raises(LookupError):
-            await connection.receive_json()
-
-    async def test_says_how_the_connection_was_closed(self):
-        connection = client(apps.closing(4001, "bye"))
-        await connection.connect()
-        assert (await connection.receive_output())["code"] == 4001
-        with pytest.raises(errors.NothingCame, match=r"code 4001 \('bye'\)"):
-            await connection.receive_output(timeout=30)
-
-    async def test_loses_no_frame_when_cancelled(self):
-        async with client(apps.echo) as connection:
-            for _ in range(10):
-                with pytest.raises(asyncio.TimeoutError):
-                    async with asyncio.timeout(0.001):
-                        await connection.receive_output(timeout=10)
-            await connection.send_to("hello")
-            assert await connection.receive_from() == "hello"
-
-    async def test_lets_a_cancellation_pass_and_leaves_no_trace_of_it(self):
-        async with client(apps.silent) as connection:
-            task = asyncio.create_task(connection.receive_output(timeout=None))
-            await connection.wait_until_idle(timeout=0.01)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert asyncio.current_task().cancelling() == 0
-
-    async def test_leaves_the_task_fit_for_a_task_group_after_timeouts(self):
-        async with client(apps.silent) as connection:
-            with pytest.raises(asyncio.TimeoutError):
-                async with asyncio.timeout(0.001):
-                    await connection.receive_output()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(connection.send_to("hello"))
-            assert asyncio.current_task().cancelling() == 0
-
-    async def test_serves_two_receivers_at_once(self):
-        async with client(apps.echo) as connection:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(connection.receive_from()) for _ in "ab"]
-                await connection.send_to("a")
-                await connection.send_to("b")
-            assert sorted(task.result() for task in tasks) == ["a", "b"]
-
-    async def test_takes_frames_in_bulk(self):
-        async with client(apps.echo) as connection:
-            for number in range(1000):
-                await connection.send_to(str(number))
-            assert [await connection.receive_from() for _ in range(1000)] == [
-                str(number) for number in range(1000)
-            ]
-
-
-class TestBeforeConnect:
-    async def test_nothing_can_come_and_every_verb_says_so(self):
-        connection = client(apps.echo)
-        for verb in (
-            connection.receive_output,
-            connection.receive_from,
-            connection.receive_json,
-            connection.receive_all_json,
-            connection.receive_nothing,
-            connection.assert_closed,
-        ):
-            with pytest.raises(errors.NotConnected, match=r"await connect\(\) first"):
-                await verb()
-
-    async def test_a_timeout_is_a_number_of_seconds(self):
-        with pytest.raises(TypeError, match="number of seconds or None, not '1'"):
-            await client(apps.echo).connect(timeout="1")
-
-    @pytest.mark.parametrize("headers", [{"a": "b"}, [("a", "b")], "a: b", [b"a"]])
-    def test_headers_are_pairs_of_bytes(self, headers):
-        with pytest.raises(TypeError, match="of bytes, such as"):
-            client(apps.echo, headers=headers)
-
-
 class TestDisconnect:
     async def test_is_idempotent(self):
         connection = client(apps.silent)
@@ -298,72 +192,11 @@ class TestDisconnect:
             await connection.disconnect(timeout=0.05)
         assert connection.future.cancelled()
 
-    async def test_raises_a_crash_once(self):
-        connection = client(apps.crash_after_accept)
-        await connection.connect()
-        await connection.send_to("hello")
-        with pytest.raises(LookupError):
-            await connection.disconnect()
-        await connection.disconnect()
-
-    async def test_is_silent_about_a_crash_that_the_test_has_seen(self):
-        connection = client(apps.crash_after_accept)
-        await connection.connect()
-        await connection.send_to("hello")
-        with pytest.raises(LookupError):
-            await connection.receive_output()
-        await connection.disconnect()
-
-    async def test_lets_an_expected_error_pass(self):
-        connection = client(apps.crash_after_accept)
-        connection.expect_errors(LookupError)
-        await connection.connect()
-        await connection.send_to("hello")
-        await connection.disconnect()
-
-    async def test_lets_only_errors_of_the_expected_type_pass(self):
-        connection = client(apps.crash_after_accept)
-        connection.expect_errors(ValueError)
-        await connection.connect()
-        await connection.send_to("hello")
-        with pytest.raises(LookupError):
-            await connection.disconnect()
-
-    async def test_fails_where_errors_were_expected_and_none_came(self):
-        connection = client(apps.silent)
-        connection.expect_errors(LookupError)
-        await connection.connect()
-        with pytest.raises(AssertionError, match=r"\(LookupError\), but none came"):
-            await connection.disconnect()
-        await connection.disconnect()
-
-    async def test_expects_classes_of_exceptions_only(self):
-        with pytest.raises(TypeError, match="takes classes of exceptions, not 'Look"):
-            client(apps.silent).expect_errors("LookupError")
-
     async def test_works_after_a_close_of_the_application(self):
         connection = client(apps.closing(4001))
         await connection.connect()
         await connection.disconnect()
         assert connection.future.done()
-
-    async def test_raises_what_a_task_raised_that_the_application_left(self):
-        async def broken():
-            raise LookupError("in the background")
-
-        async def application(scope, receive, send):
-            await apps.accept(receive, send)
-            await receive()
-            # Nobody keeps it, as happens to fire-and-forget tasks.
-            asyncio.get_running_loop().create_task(broken())
-            await receive()
-
-        connection = client(application)
-        await connection.connect()
-        await connection.send_to("go")
-        with pytest.raises(LookupError, match="in the background") as caught:
-            await connection.disconnect()
-        assert any("left behind" in note for note in caught.value.__notes__)
 
     async def test_names_the_tasks_that_outlive_the_application(self):
         async def heartbeat():
@@ -380,26 +213,6 @@ class TestDisconnect:
         (task,) = connection.leftover_tasks()
         assert task is connection.scope["beat"]
         task.cancel()
-
-
-class TestWait:
-    async def test_returns_when_the_application_has_ended(self):
-        connection = client(apps.closing(1000))
-        await connection.connect()
-        await connection.wait()
-        assert connection.future.done()
-
-    async def test_raises_what_the_application_raised(self):
-        connection = client(apps.crash_after_accept)
-        await connection.connect()
-        await connection.send_to("hello")
-        with pytest.raises(LookupError):
-            await connection.wait()
-
-    async def test_leaves_an_application_at_rest_alive(self):
-        async with client(apps.silent) as connection:
-            await connection.wait()
-            assert not connection.future.done()
 
 
 @pytest.fixture
@@ -438,16 +251,6 @@ class TestLoops:
         assert async_to_sync(connection.connect)() == (True, None)
         assert async_to_sync(connection.receive_json)() == {"n": 1}
         async_to_sync(connection.disconnect)()
-
-    async def test_a_test_case_can_keep_what_starts_in_it(self):
-        with connections_of_test() as kept:
-            await client(apps.silent).connect()
-            async with client(apps.silent) as second:
-                client(apps.silent)
-        first, other = kept
-        assert other is second
-        assert not first.future.done()
-        await first.disconnect()
 
 
 class TestNeglect:
@@ -525,32 +328,3 @@ class TestNeglect:
         connection.stop(exceptions=False)
         with pytest.raises(LookupError):
             connection.stop()
-
-
-class TestErrors:
-    async def test_can_be_pickled_with_their_data_and_notes(self):
-        with pytest.raises(errors.ConnectionRejected) as caught:
-            await client(apps.rejecting(4403, "no")).__aenter__()
-        copy = pickle.loads(pickle.dumps(caught.value))
-        assert (str(copy), copy.code, copy.reason, copy.__notes__) == (
-            str(caught.value),
-            4403,
-            "no",
-            caught.value.__notes__,
-        )
-
-    async def test_never_show_secrets(self):
-        connection = WebsocketCommunicator(
-            apps.silent,
-            "/ws/?token=s3cret&page=2",
-            headers=[(b"cookie", b"sessionid=s3cret")],
-        )
-        await connection.connect()
-        await connection.send_json({"password": "s3cret", "name": "alice"})
-        with pytest.raises(TimeoutError) as caught:
-            await connection.receive_output(timeout=0.01)
-        text = str(caught.value) + "".join(caught.value.__notes__)
-        assert "s3cret" not in text
-        assert "page=2" in text
-        assert "alice" in text
-        await connection.disconnect()

@@ -15,7 +15,7 @@ from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.scope import websocket_scope
 from chanx_testing.core.trace.timeline import TimelineOfFirstUse
 from chanx_testing.messages.base import BaseMessage
-from tests.core.client import apps
+from tests.support import apps
 
 
 class Count(BaseMessage):

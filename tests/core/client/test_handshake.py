@@ -3,7 +3,7 @@
 import pytest
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from tests.core.client import apps
+from tests.support import apps
 
 
 async def answer(application, **options):

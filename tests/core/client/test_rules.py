@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import ProtocolError
 from chanx_testing.core.client.rules import EVENTS, Rules
-from tests.core.client import apps
+from tests.support import apps
 
 
 def event(name, **fields):

@@ -9,7 +9,7 @@ from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.timeouts import ANSWER_SECONDS, Deadline
 from chanx_testing.core.trace.timeline import Timeline
-from tests.core.client import apps
+from tests.support import apps
 
 
 def limit(seconds):

@@ -9,11 +9,8 @@ from chanx_testing.core.consumer.handlers import collect
 from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.incoming import PingMessage
-from chanx_testing.messages.outgoing import (
-    CompleteMessage,
-    ErrorMessage,
-    PongMessage,
-)
+from chanx_testing.messages.outgoing import CompleteMessage, ErrorMessage, PongMessage
+from tests.support.messages import Notice
 
 
 class Chat(BaseMessage):
@@ -23,11 +20,6 @@ class Chat(BaseMessage):
 
 class LoudChat(Chat):
     volume: int
-
-
-class Notice(BaseMessage):
-    action: Literal["notice"] = "notice"
-    payload: str
 
 
 class PingMixin:

@@ -10,8 +10,7 @@ from channels.consumer import AsyncConsumer
 
 from chanx_testing.core.idle import describe_task
 from chanx_testing.core.idle.describe import describe_callable, task_is_runnable
-
-from .helpers import on_idle_loop
+from tests.support.idle import on_idle_loop
 
 
 class Chat:

@@ -19,8 +19,7 @@ from chanx_testing.core.idle import (
     new_event_loop,
 )
 from chanx_testing.core.replacing import Replacement
-
-from .helpers import proof
+from tests.support.idle import proof
 
 
 async def kind_of_loop() -> type:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from chanx_testing.core.idle import failed_tasks, tasks_created_by
-
-from .helpers import on_idle_loop
+from tests.support.idle import on_idle_loop
 
 owner: ContextVar[str] = ContextVar("owner")
 

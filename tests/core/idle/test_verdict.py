@@ -5,7 +5,6 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-import chanx_testing.core.idle as idle
 from chanx_testing.core.idle import UnsafeLoopAccess, Verdict, VerdictKind
 
 
@@ -44,9 +43,3 @@ def test_unsafe_access_pickles_and_says_what_to_do() -> None:
     assert "thread Thread-1" in str(error)
     assert "at layer.py:3" in str(error)
     assert "call_soon_threadsafe" in str(error)
-
-
-def test_the_public_names_exist() -> None:
-    assert idle.__all__ == sorted(idle.__all__)
-    for name in idle.__all__:
-        assert hasattr(idle, name)

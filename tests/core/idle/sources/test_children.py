@@ -1,12 +1,35 @@
-"""A child process is open from its start until its end is reported."""
+"""Child processes: each counts until its exit is known."""
 
 import asyncio
 import sys
 
 import pytest
 
+from chanx_testing.core.idle import VerdictKind, wait_until_idle
 from chanx_testing.core.idle.sources.children import Children
-from tests.core.idle.helpers import on_idle_loop
+from tests.support.idle import at_once, on_idle_loop, proof
+
+
+@pytest.mark.parametrize("pipe", [None, asyncio.subprocess.PIPE])
+@on_idle_loop
+async def test_a_child_process_counts_until_its_exit_is_known(pipe: int | None) -> None:
+    child = await asyncio.create_subprocess_exec("sleep", "0.1", stdout=pipe)
+    exited = asyncio.create_task(child.wait())
+    await proof()
+    assert exited.done()
+    with at_once():
+        await proof()
+
+
+@on_idle_loop
+async def test_a_child_process_is_named() -> None:
+    child = await asyncio.create_subprocess_shell("sleep 5")
+    verdict = await wait_until_idle(0.05)
+    assert verdict.kind is VerdictKind.DEADLINE
+    assert f"child process {child.pid}" in str(verdict)
+    child.kill()
+    await child.wait()
+
 
 WAITS_FOR_ITS_INPUT = "import sys; sys.stdin.read()"
 

@@ -1,1 +1,0 @@
-"""Small Django apps for the tests."""

@@ -1,0 +1,11 @@
+"""What every test may ask for."""
+
+import pytest
+
+from tests.support.projects import Project
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a function that makes a tiny Django project of its ``tests.py``."""
+    return lambda tests, settings="": Project(tmp_path, tests, settings)

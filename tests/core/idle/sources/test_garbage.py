@@ -1,0 +1,173 @@
+"""Finalizers: a collection before the verdict makes what is due happen first."""
+
+import asyncio
+import gc
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+
+from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
+from chanx_testing.core.idle.sources import garbage
+from tests.support.idle import LONG, on_idle_loop, proof
+
+
+class Cycle:
+    """Something that only the collector can free."""
+
+    def __init__(self, content: object) -> None:
+        self.content = content
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    assert gc.isenabled()
+    gc.collect()
+
+
+@on_idle_loop
+async def test_a_dropped_async_generator_is_closed_before_the_verdict() -> None:
+    closed: list[bool] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    cycle = Cycle(numbers())
+    assert await anext(cycle.content) == 1  # type: ignore[call-overload]
+    del cycle
+    await proof()
+    assert closed
+
+
+@on_idle_loop
+async def test_a_dropped_communicator_ends_its_application_before_the_verdict() -> None:
+    cancelled: list[bool] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await receive()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    communicator = ApplicationCommunicator(application, {"type": "websocket"})
+    _ = communicator.future
+    await asyncio.sleep(0)
+    cycle = Cycle(communicator)
+    del communicator, cycle
+    await proof()
+    assert cancelled
+
+
+@on_idle_loop
+async def test_no_collection_to_see_whether_the_loop_has_settled() -> None:
+    freed: list[bool] = []
+    cycle = Cycle(None)
+    weakref.finalize(cycle, freed.append, True)
+    del cycle
+    assert await wait_until_idle(LONG, horizon=0)
+    assert not freed
+    assert await wait_until_idle(LONG)
+    assert freed
+
+
+def test_the_collector_stays_off_where_it_is_off() -> None:
+    freed: list[bool] = []
+
+    async def main() -> None:
+        cycle = Cycle(None)
+        weakref.finalize(cycle, freed.append, True)
+        del cycle
+        await proof()
+        assert not freed
+
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+    finally:
+        gc.enable()
+
+
+def test_older_objects_are_out_of_the_way_while_the_loop_runs_only() -> None:
+    before = gc.get_freeze_count()
+
+    async def main() -> int:
+        await proof()
+        return gc.get_freeze_count()
+
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        assert runner.run(main()) > 10_000
+    assert gc.get_freeze_count() <= before
+
+
+def test_what_the_user_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+
+        async def main() -> None:
+            await proof()
+
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+        assert gc.get_freeze_count() > frozen - 1000
+    finally:
+        gc.unfreeze()
+
+
+def test_the_heap_does_not_grow_for_ever() -> None:
+    """Freezing hides growth from the collector, so full collections are ours to run."""
+    alive: weakref.WeakSet[Cycle] = weakref.WeakSet()
+
+    async def main() -> None:
+        for _ in range(2000):
+            alive.add(Cycle([None] * 10))
+
+    most = 0
+    for _ in range(100):
+        asyncio.Runner(loop_factory=IdleEventLoop)
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+        most = max(most, len(alive))
+    assert most < 150_000
+
+
+@on_idle_loop
+async def test_a_collection_sees_the_test_only_and_is_cheap() -> None:
+    await proof()
+    start = time.perf_counter()
+    for _ in range(100):
+        await proof()
+    assert (time.perf_counter() - start) / 100 < 0.005
+
+
+def test_a_finalizer_may_run_a_loop_while_another_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[bool] = []
+    freeze = garbage.collector.freeze
+
+    async def inner() -> None:
+        ran.append(True)
+
+    def freeze_with_a_finalizer() -> None:
+        if not ran:
+            with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+                ran.append(False)
+                runner.run(inner())
+        freeze()
+
+    monkeypatch.setattr(garbage.collector, "freeze", freeze_with_a_finalizer)
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        runner.run(inner())
+    assert ran == [False, True, True]

@@ -1,0 +1,267 @@
+"""The plugin, in a pytest inside pytest."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# Loops are looked at by their class: nothing else tells the plugin's from asyncio's.
+KIND = """
+    import asyncio
+    from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
+    import pytest, unittest
+
+    async def check():
+        assert type(asyncio.get_running_loop()) is IdleEventLoop
+        assert await wait_until_idle(60)
+"""
+
+
+WITH_PYTEST_ASYNCIO = (
+    "-p",
+    "pytest_asyncio.plugin",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
+)
+
+
+@pytest.fixture
+def run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    # The inner pytest sees installed plugins only as far as they are named here.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    root = str(Path(__file__).parents[2])
+    path = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, path] if path else [root]))
+
+    def run(source: str, *args: str, conftest: str = "") -> pytest.RunResult:
+        pytester.makepyfile(KIND + source)
+        pytester.makeconftest(conftest)
+        pytester.makeini("[pytest]\nfilterwarnings =\n    error\n")
+        return pytester.runpytest_subprocess(
+            "-p", "chanx_testing.pytest_plugin", "-v", *args
+        )
+
+    return run
+
+
+def test_pytest_asyncio_tests_and_fixtures(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    result = run(
+        """
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def made():
+        await check()
+        yield 1
+        await check()
+
+    @pytest_asyncio.fixture(loop_scope="module", scope="module")
+    async def shared():
+        await check()
+        yield 1
+        await check()
+
+    @pytest.mark.asyncio
+    async def test_function(made):
+        await check()
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_module(shared):
+        await check()
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_module_again(shared):
+        await check()
+    """,
+        *WITH_PYTEST_ASYNCIO,
+    )
+    result.assert_outcomes(passed=3)
+    # No parameter shows in the names.
+    result.stdout.fnmatch_lines(["*::test_function PASSED*"])
+
+
+def test_a_factory_of_the_users_own_stays(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        """
+    @pytest.mark.asyncio
+    async def test_function():
+        assert type(asyncio.get_running_loop()).__name__ == "Own"
+    """,
+        *WITH_PYTEST_ASYNCIO,
+        conftest="""
+    import asyncio
+
+    class Own(asyncio.SelectorEventLoop):
+        pass
+
+    def pytest_asyncio_loop_factories():
+        return {"own": Own}
+    """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_policy_of_the_users_own_stays(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        """
+    class Own(asyncio.SelectorEventLoop):
+        pass
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self):
+            return Own()
+
+    def test_function():
+        asyncio.set_event_loop_policy(Policy())
+
+        async def kind():
+            return type(asyncio.get_running_loop())
+
+        assert asyncio.run(kind()) is Own
+        asyncio.set_event_loop_policy(None)
+    """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_anyio_tests_and_fixtures(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        """
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+
+    @pytest.fixture
+    async def made(anyio_backend):
+        await check()
+        yield 1
+        await check()
+
+    @pytest.mark.anyio
+    async def test_function(made):
+        await check()
+    """,
+        "-p",
+        "anyio.pytest_plugin",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_default_anyio_backend(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        """
+    @pytest.mark.anyio
+    async def test_function(anyio_backend_name):
+        await check()
+    """,
+        "-p",
+        "anyio.pytest_plugin",
+        "-k",
+        "asyncio",
+    )
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*test_function?asyncio* PASSED*"])
+
+
+def test_unittest_and_plain_functions(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        """
+    from asgiref.sync import async_to_sync
+
+    class TestCase(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self):
+            await check()
+
+        async def test(self):
+            await check()
+
+    def test_function():
+        asyncio.run(check())
+        async_to_sync(check)()
+    """
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_django_async_tests(run: Callable[..., pytest.RunResult]) -> None:
+    pytest.importorskip("pytest_django")
+    result = run(
+        """
+    import django.test
+
+    class Tests(django.test.SimpleTestCase):
+        async def test(self):
+            await check()
+    """,
+        "-p",
+        "pytest_django.plugin",
+        "--ds=tests.settings",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_nothing_stays_replaced_between_tests(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    result = run(
+        """
+    def test_function():
+        assert asyncio.run(check()) is None
+    """,
+        conftest="""
+    import asyncio, pytest
+    from concurrent.futures import ThreadPoolExecutor
+
+    before = (
+        asyncio.new_event_loop, asyncio.events.new_event_loop, ThreadPoolExecutor.submit
+    )
+
+    def pytest_sessionfinish(session):
+        after = (
+            asyncio.new_event_loop,
+            asyncio.events.new_event_loop,
+            ThreadPoolExecutor.submit,
+        )
+        assert all(x is y for x, y in zip(before, after))
+        print("NOTHING STAYS")
+    """,
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*NOTHING STAYS*"])
+
+
+def test_a_deadlock_fails_the_test_at_once(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    result = run(
+        """
+    @pytest.mark.asyncio
+    async def test_function():
+        await asyncio.Queue().get()
+    """,
+        *WITH_PYTEST_ASYNCIO,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*Deadlock: this await can never end*", "*blocked: test_function *"]
+    )
+
+
+def test_loading_it_imports_nothing() -> None:
+    code = (
+        "import sys, chanx_testing.pytest_plugin;"
+        "print([m for m in sys.modules if m.startswith('chanx_testing.core')])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == "[]"

@@ -1,0 +1,1 @@
+"""What the tests share: applications, clients, cases, projects. No test is here."""

@@ -1,0 +1,25 @@
+"""Running the tests of one test case inside a test."""
+
+import unittest
+
+
+def run(case, name="test"):
+    """Run one test of a test case, and what belongs to its class; return the result."""
+    result = unittest.TestResult()
+    unittest.TestSuite([case(name)])(result)
+    return result
+
+
+def passes(case, name="test"):
+    """Run one test of a test case, which must pass."""
+    result = run(case, name)
+    problems = [text for _, text in result.errors + result.failures]
+    assert not problems, problems[0]
+    assert result.testsRun == 1
+
+
+def failure(case, name="test"):
+    """Run one test of a test case, which must fail, and return its traceback."""
+    result = run(case, name)
+    ((_, text),) = result.errors + result.failures
+    return text

@@ -1,0 +1,60 @@
+"""What the tests of the idle proof share."""
+
+import asyncio
+import functools
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chanx_testing.core.idle import IdleEventLoop, Verdict, wait_until_idle
+
+# Seconds that no test may need: a wait that lasts this long has missed the proof.
+LONG = 5.0
+# Seconds of work; long enough to be missed by a wrong verdict.
+JOB = 0.1
+# What a proof may take on a busy machine; a wait for a deadline takes LONG.
+AT_ONCE = 1.0
+
+
+def on_idle_loop(
+    test: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    """Run an async test in a new observable loop, whatever plugins are there."""
+
+    @functools.wraps(test)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return wrapper
+
+
+@contextmanager
+def fine_switching() -> Iterator[None]:
+    """Let threads take over from each other almost anywhere."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """The block waits for nothing that has a length of time."""
+    before = time.perf_counter()
+    yield
+    taken = time.perf_counter() - before
+    assert taken < AT_ONCE, f"took {taken:.3f} s"
+
+
+async def proof() -> Verdict:
+    """The verdict of a long wait, which must be a proof and not the deadline."""
+    before = time.perf_counter()
+    verdict = await wait_until_idle(LONG)
+    assert verdict, str(verdict)
+    assert time.perf_counter() - before < LONG - 1
+    return verdict
