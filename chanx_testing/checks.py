@@ -26,7 +26,7 @@ from django.core.checks import Warning as CheckWarning
 from chanx_testing.channels.settings import DEFAULTS
 from chanx_testing.core.settings import SETTINGS, Setting
 
-__all__ = ["check_application", "check_completion", "check_settings", "register_checks"]
+__all__ = ["check_application", "check_completion", "check_settings"]
 
 CHANX_KEYS: Final = frozenset(
     {

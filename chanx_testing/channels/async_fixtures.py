@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
-from chanx_testing.core import idle
 from chanx_testing.core.client.errors import raise_first
+from chanx_testing.core.idle.waiting import overdue_jobs
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -165,7 +165,7 @@ class AsyncFixtures(_Base):
         found += await self.after_async_test(state)
         # A skipped test is less than whatever went wrong beside it.
         found.sort(key=lambda error: isinstance(error, unittest.SkipTest))
-        if found and (jobs := idle.overdue_jobs(STUCK_SECONDS)):
+        if found and (jobs := overdue_jobs(STUCK_SECONDS)):
             report_stuck_jobs(self.id(), found[0], jobs)
         if found and not isinstance(found[0], unittest.SkipTest):
             self.describe_failure(state, found[0])

@@ -12,8 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from chanx_testing.core.settings import SETTINGS
 
-__all__ = ["chanx_setting"]
-
 DEFAULTS: Final[dict[str, Any]] = {
     **{name: setting.default for name, setting in SETTINGS.items()},
     # On, unlike outside Django: settings.LOGGING decides what is shown.

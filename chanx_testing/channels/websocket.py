@@ -9,9 +9,12 @@ from channels.generic.websocket import (
 from channels.layers import get_channel_layer
 
 from chanx_testing.channels.settings import chanx_setting
-from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
+from chanx_testing.core.consumer.mixin import (
+    UnhandledEventError,
+    WebsocketConsumerMixin,
+)
 
-__all__ = ["AsyncJsonWebsocketConsumer"]
+__all__ = ["AsyncJsonWebsocketConsumer", "UnhandledEventError"]
 
 
 class AsyncJsonWebsocketConsumer(

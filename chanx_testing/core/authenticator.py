@@ -9,6 +9,7 @@ from chanx_testing.messages.base import BaseMessage
 __all__ = ["BaseAuthenticator", "SendMessage"]
 
 SendMessage = Callable[[BaseMessage], Awaitable[None]]
+"""Sends a message to the client, as the ``send_message`` of a consumer."""
 
 _UNAUTHENTICATED: Final = 401
 

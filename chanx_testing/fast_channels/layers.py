@@ -6,28 +6,28 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
-from chanx_testing.fast_channels.package import (
-    BaseChannelLayer,
-    ChannelFull,
-    InMemoryChannelLayer,
-    channel_layers,
-)
+from chanx_testing.fast_channels.package import exceptions
+from chanx_testing.fast_channels.package import layers as fast_layers
 
-__all__ = ["in_memory_layers", "outside_layers"]
+__all__ = ["in_memory_layers"]
 
 
-def outside_layers() -> list[BaseChannelLayer]:
+def outside_layers() -> list[fast_layers.BaseChannelLayer]:
     """Return the registered channel layers that live on a server."""
-    registered = map(channel_layers.get, channel_layers.list_aliases())
+    registered = map(
+        fast_layers.channel_layers.get, fast_layers.channel_layers.list_aliases()
+    )
     return [
         layer
         for layer in registered
-        if layer is not None and not isinstance(layer, InMemoryChannelLayer)
+        if layer is not None and not isinstance(layer, fast_layers.InMemoryChannelLayer)
     ]
 
 
 @contextmanager
-def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]:
+def in_memory_layers(
+    *aliases: str,
+) -> Iterator[dict[str, fast_layers.InMemoryChannelLayer]]:
     """Register an empty in-memory layer under each alias, for the length of a block.
 
     The registry of fast-channels, and with it the layers, lasts as long as the process:
@@ -54,24 +54,26 @@ def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]
         The layers by their aliases. Afterwards the registry has the very objects that
         it had before.
     """
-    before: dict[str, BaseChannelLayer | None] = {
-        alias: channel_layers.get(alias)
-        for alias in aliases or channel_layers.list_aliases()
+    before: dict[str, fast_layers.BaseChannelLayer | None] = {
+        alias: fast_layers.channel_layers.get(alias)
+        for alias in aliases or fast_layers.channel_layers.list_aliases()
     }
-    layers: dict[str, InMemoryChannelLayer] = {alias: _Layer() for alias in before}
+    layers: dict[str, fast_layers.InMemoryChannelLayer] = {
+        alias: _Layer() for alias in before
+    }
     try:
         for alias, layer in layers.items():
-            channel_layers.register(alias, layer)
+            fast_layers.channel_layers.register(alias, layer)
         yield layers
     finally:
         for alias, former in before.items():
             if former is None:
-                channel_layers.unregister(alias)
+                fast_layers.channel_layers.unregister(alias)
             else:
-                channel_layers.register(alias, former)
+                fast_layers.channel_layers.register(alias, former)
 
 
-class _Layer(InMemoryChannelLayer):
+class _Layer(fast_layers.InMemoryChannelLayer):
     """An in-memory layer that hands each message to the event loop of its receiver."""
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ class _Layer(InMemoryChannelLayer):
         self.require_valid_group_name(group)
         # Copied first: another loop may change the group while this runs.
         for channel in list(self.groups.get(group, ())):
-            with suppress(ChannelFull):
+            with suppress(exceptions.ChannelFull):
                 await self.send(channel, message)
 
     def _deliver(self, channel: str, message: Any) -> None:
@@ -118,5 +120,5 @@ class _Layer(InMemoryChannelLayer):
         task.add_done_callback(self._deliveries.discard)
 
     async def _deliver_here(self, channel: str, message: Any) -> None:
-        with suppress(ChannelFull):
+        with suppress(exceptions.ChannelFull):
             await super().send(channel, message)

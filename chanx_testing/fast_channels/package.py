@@ -4,18 +4,9 @@ Of :mod:`chanx_testing.fast_channels`, only ``testing`` works without it.
 """
 
 try:
-    from fast_channels.consumer import AsyncJsonWebsocketConsumer
-    from fast_channels.exceptions import (
-        AcceptConnection,
-        ChannelFull,
-        DenyConnection,
-        StopConsumer,
-    )
-    from fast_channels.layers import (
-        BaseChannelLayer,
-        InMemoryChannelLayer,
-        channel_layers,
-    )
+    from fast_channels import consumer as consumer
+    from fast_channels import exceptions as exceptions
+    from fast_channels import layers as layers
 except ModuleNotFoundError as error:
     if error.name != "fast_channels":
         raise
@@ -25,14 +16,3 @@ except ModuleNotFoundError as error:
         "WebsocketCommunicator of chanx_testing.fast_channels.testing works without.",
         name=error.name,
     ) from error
-
-__all__ = [
-    "AcceptConnection",
-    "AsyncJsonWebsocketConsumer",
-    "BaseChannelLayer",
-    "ChannelFull",
-    "DenyConnection",
-    "InMemoryChannelLayer",
-    "StopConsumer",
-    "channel_layers",
-]

@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
+from chanx_testing.core.consumer.mixin import (
+    UnhandledEventError,
+    WebsocketConsumerMixin,
+)
 from chanx_testing.fast_channels import package as fast
 
-__all__ = ["AsyncJsonWebsocketConsumer"]
+__all__ = ["AsyncJsonWebsocketConsumer", "UnhandledEventError"]
 
 
 class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwargs
-    WebsocketConsumerMixin, fast.AsyncJsonWebsocketConsumer
+    WebsocketConsumerMixin, fast.consumer.AsyncJsonWebsocketConsumer
 ):
     """A fast-channels consumer whose messages are typed and routed to handlers.
 
@@ -41,15 +44,15 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
 
     channel_layer_alias: str | None = None
     passing_exceptions = (
-        fast.AcceptConnection,
-        fast.DenyConnection,
-        fast.StopConsumer,
+        fast.exceptions.AcceptConnection,
+        fast.exceptions.DenyConnection,
+        fast.exceptions.StopConsumer,
     )
 
     @classmethod
     def get_channel_layer(cls, alias: str | None) -> Any:
         """Return the layer registered under ``alias``, None if there is none."""
-        return None if alias is None else fast.channel_layers.get(alias)
+        return None if alias is None else fast.layers.channel_layers.get(alias)
 
     @classmethod
     def _no_layer_message(cls, alias: str | None) -> str:
@@ -60,7 +63,9 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
                 f"of a layer that is registered with register_channel_layer() of "
                 f"fast_channels.layers."
             )
-        known = ", ".join(map(repr, fast.channel_layers.list_aliases())) or "none"
+        known = (
+            ", ".join(map(repr, fast.layers.channel_layers.list_aliases())) or "none"
+        )
         return (
             f"{wants}, and none is registered under {alias!r} (its "
             f"channel_layer_alias); registered are: {known}. Call "
@@ -73,9 +78,9 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         """Call :meth:`connect`; it may raise fast-channels' exceptions to decide."""
         try:
             await self.connect()
-        except fast.AcceptConnection:
+        except fast.exceptions.AcceptConnection:
             await self.accept()
-        except fast.DenyConnection:
+        except fast.exceptions.DenyConnection:
             await self.close()
 
     async def close(self, code: Any = None, reason: Any = None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
-__all__ = ["BaseMessage", "action_of", "actions_of"]
+__all__ = ["BaseMessage"]
 
 
 class BaseMessage(BaseModel):

@@ -22,6 +22,7 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     # Imported here: plugins are loaded before coverage is measured, and also in runs
     # without an asynchronous test.
     from chanx_testing.core import idle
+    from chanx_testing.core.trace.timeline import timeline_of_test
 
-    with idle.installed():
+    with idle.installed(), timeline_of_test():
         return (yield)

@@ -99,27 +99,3 @@ def test_every_attribute_of_a_communicator_has_an_entry():
     public = {name for name in vars(communicator) if not name.startswith("_")}
     rows = {row[0].strip("`") for row in rows_of("communicator.md")}
     assert public <= rows
-
-
-def test_every_public_name_of_a_login_has_an_entry():
-    text = (REFERENCE / "login.md").read_text(encoding="utf-8")
-    # Aliases for annotations say all in their names.
-    aliases = {"Headers", "JWTTransport", "Login"}
-    missing = [
-        name
-        for name in login.__all__
-        if name not in aliases and f"chanx_testing.channels.login.{name}" not in text
-    ]
-    assert not missing
-
-
-def test_every_public_name_of_idle_has_an_entry_or_is_for_the_package():
-    text = (REFERENCE / "idle.md").read_text(encoding="utf-8")
-    for_the_package = {"IdleSelector", "describe_task", "failed_tasks"}
-    for_the_package |= {"overdue_jobs", "tasks_created_by"}
-    missing = [
-        name
-        for name in idle.__all__
-        if name not in for_the_package and f":: {name}\n" not in text
-    ]
-    assert not missing

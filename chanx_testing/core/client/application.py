@@ -11,7 +11,8 @@ from asgiref.compatibility import guarantee_single_callable
 
 from chanx_testing.core.client.failures import Failures, says_client_left
 from chanx_testing.core.client.frame_queue import AsgiMessage
-from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
+from chanx_testing.core.idle.describe import describe_task
+from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import Broadcast
 from chanx_testing.core.trace.showing import show_error

@@ -26,7 +26,7 @@ from chanx_testing.core.client.timeouts import (
 )
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe.foreign import failures_reported, methods_in_background
-from chanx_testing.core.routing import RoutingError, consumer_for, find_route
+from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
 from chanx_testing.core.trace.showing import conceal, shorten, show_message
 from chanx_testing.messages.outgoing import AuthenticationMessage
 

@@ -26,11 +26,7 @@ from chanx_testing.core.client.frame_queue import (
 )
 from chanx_testing.core.client.handshake import Closed, Handshake
 from chanx_testing.core.client.language import Language
-from chanx_testing.core.client.lifespan import (
-    Lifespan,
-    has_lifespan,
-    shared_lifespan,
-)
+from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline, deadline_after
@@ -73,6 +69,7 @@ class Connection:
     Attributes:
         input_queue: The ASGI messages that the application has not read yet.
         output_queue: The frames that the test has not received yet.
+        lifespan: The startup and the shutdown of the application.
         failures: What went wrong, and what the test has seen of it.
         transcript: What was said, for failures.
         response_headers: The headers of the accepted handshake; None before it.
@@ -97,6 +94,7 @@ class Connection:
         self.peer = peer
         self.scope = scope
         self.language = language
+        self.lifespan = ConnectionLifespan(lifespan)
         self.failures = Failures()
         self._timeline = TimelineOfFirstUse()
         query = scope["query_string"].decode("utf-8")
@@ -114,8 +112,6 @@ class Connection:
         self.told = False
         self.sent_at = 0
         self._rules = Rules()
-        self._wants_lifespan = lifespan
-        self._own_lifespan: Lifespan | None = None
 
     # The test it belongs to.
 
@@ -250,28 +246,6 @@ class Connection:
                 f"another one for a second."
             )
         self.opened = True
-
-    async def start_lifespan(self) -> None:
-        """Start the application up, where it has a lifespan that nobody has begun."""
-        application = self.peer.application
-        shared = shared_lifespan(application)
-        if shared is not None:
-            self.scope["state"] = {**shared.state, **self.scope.get("state", {})}
-            return
-        wanted = self._wants_lifespan
-        if wanted is None:
-            wanted = has_lifespan(application)
-        if wanted:
-            lifespan = Lifespan(application)
-            await lifespan.startup()
-            self._own_lifespan = lifespan
-            self.scope["state"] = {**lifespan.state, **self.scope.get("state", {})}
-
-    async def stop_lifespan(self) -> None:
-        """Shut the application down, where this connection has started it up."""
-        lifespan, self._own_lifespan = self._own_lifespan, None
-        if lifespan is not None:
-            await lifespan.shutdown()
 
     async def read_handshake(
         self, answer: AsgiMessage, deadline: Deadline

@@ -8,18 +8,23 @@ import asyncio
 import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic_core import to_jsonable_python
 
 from chanx_testing.core import idle
-from chanx_testing.core.client import errors, teardown, timeouts
+from chanx_testing.core.client import errors, timeouts
 from chanx_testing.core.client.application import (
     Application,
     ApplicationUnderTest,
     Peer,
+)
+from chanx_testing.core.client.assertions import (
+    close_comes,
+    data_of,
+    unexpected,
+    what_comes,
 )
 from chanx_testing.core.client.connection import Connection, disconnect_event
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
@@ -27,9 +32,9 @@ from chanx_testing.core.client.handshake import Closed, Handshake
 from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.overridable import overridable_property
 from chanx_testing.core.client.scope import websocket_scope
+from chanx_testing.core.client.teardown import leave_after, note_started
 from chanx_testing.core.client.timeouts import ANSWER_SECONDS, QUIET_SECONDS
 from chanx_testing.core.idle import Verdict
-from chanx_testing.core.trace.showing import show_error, show_message
 from chanx_testing.core.trace.transcript import Transcript
 
 # Their frames say nothing to whoever reads a failure.
@@ -229,7 +234,7 @@ class FrameCommunicator:
         connection = self._chanx
         connection.open()
         deadline = connection.deadline(timeout, self.timeout_scale)
-        await connection.start_lifespan()
+        await connection.lifespan.start(self.application, connection.scope)
         await self.send_input({"type": "websocket.connect"})
         found = await connection.peek(deadline)
         if not isinstance(found, Frame):
@@ -250,7 +255,7 @@ class FrameCommunicator:
         try:
             await self.connect()
         except BaseException as failure:
-            await leave_after(self, failure)
+            await leave_after(self, self._chanx.transcript.name, failure)
             raise
         connection = self._chanx
         # Not what connect() gave: a subclass may have it return what it likes.
@@ -265,7 +270,7 @@ class FrameCommunicator:
             )
             error.code, error.reason = closed.code, closed.reason
             connection.add_transcript(error)
-            await leave_after(self, error)
+            await leave_after(self, self._chanx.transcript.name, error)
             raise error
         return self
 
@@ -280,7 +285,7 @@ class FrameCommunicator:
             await self.disconnect()
             return
         self._chanx.add_transcript(exc)
-        await leave_after(self, exc)
+        await leave_after(self, self._chanx.transcript.name, exc)
 
     async def disconnect(
         self,
@@ -322,7 +327,7 @@ class FrameCommunicator:
             found += [error for error in self.unseen_errors() if error not in found]
             found += connection.unmet_expectation()
         try:
-            await connection.stop_lifespan()
+            await connection.lifespan.stop()
         except Exception as error:
             found.append(error)
         errors.raise_first(found)
@@ -444,34 +449,12 @@ class FrameCommunicator:
             AssertionError: The application closed the connection instead, or sent a
                 frame that is not exactly one of text and bytes.
         """
-        message: AsgiMessage = await self.receive_output(timeout)
-        connection = self._chanx
-        kind = message.get("type")
-        if kind != "websocket.send":
-            # The very text of channels.testing: suites match it.
-            error = AssertionError(f"Expected type 'websocket.send', but was '{kind}'")
-            if len(message) > 1:
-                error.add_note(f"The message was {show_message(message)}.")
-            raise connection.with_transcript(error)
-        text, data = message.get("text"), message.get("bytes")
-        if (text is None) == (data is None):
-            raise connection.with_transcript(
-                AssertionError(
-                    "Expected exactly one of 'text' and 'bytes' in the frame of the "
-                    f"application, but it has {'neither' if text is None else 'both'}."
-                )
-            )
-        if isinstance(text, str):
-            return text
-        if isinstance(data, bytes):
-            return data
-        kind, seen = ("text", text) if data is None else ("bytes", data)
-        raise connection.with_transcript(
-            AssertionError(
-                f"Expected the {kind} of the frame to be "
-                f"{'a str' if data is None else 'bytes'}, not {type(seen).__name__}."
-            )
-        )
+        message = await self.receive_output(timeout)
+        try:
+            return data_of(message)
+        except AssertionError as error:
+            self._chanx.add_transcript(error)
+            raise
 
     async def receive_json_from(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take the next frame, which must be text, and decode it as JSON.
@@ -520,32 +503,11 @@ class FrameCommunicator:
             Exception: What the application raised meanwhile.
         """
         connection = speaking(self)
-        connection.require_started()
         deadline = connection.deadline(timeout, self.timeout_scale)
-        verdict: Verdict | None = None
-        while True:
-            if found := [
-                frame
-                for frame in connection.output_queue.frames
-                if not connection.language.is_completion(frame)
-            ]:
-                break
-            connection.require_own_loop()
-            if connection.ended:
-                connection.raise_crash()
-                return True
-            if verdict is not None:
-                return True
-            verdict = await connection.output_queue.change(deadline)
-        if not self.receive_nothing_raises:
-            return False
-        shown = "".join(f"\n  {show_message(frame.message)}" for frame in found)
-        error = errors.UnexpectedFrame(
-            f"Expected nothing, but the application sent:{shown}\n"
-            f"Receive what is expected before receive_nothing()."
-        )
-        error.frames = tuple(frame.message for frame in found)
-        raise connection.with_transcript(error)
+        found = await what_comes(connection, deadline)
+        if found and self.receive_nothing_raises:
+            raise unexpected(connection, found)
+        return not found
 
     async def assert_closed(
         self,
@@ -569,38 +531,7 @@ class FrameCommunicator:
         """
         connection = self._chanx
         deadline = connection.deadline(timeout, self.timeout_scale)
-        before: list[AsgiMessage] = []
-        while True:
-            found = await connection.peek_in_time(deadline)
-            if not isinstance(found, Frame):
-                break
-            message = connection.output_queue.get_nowait()
-            if message.get("type") == "websocket.close":
-                break
-            before.append(message)
-        closed = connection.closed
-        shown = "".join(f"\n  {show_message(message)}" for message in before)
-        came = f" Before that came:{shown}" if before else " Nothing came before."
-        if closed is None:
-            connection.raise_crash()
-            why = "the application ended" if found is None else str(found)
-            problem = (
-                f"Expected the application to close the connection {deadline}, but "
-                f"it did not ({why})."
-            )
-        elif code is not None and closed.code != code:
-            problem = (
-                f"Expected the connection to be closed with code {code}, but it "
-                f"was {closed}."
-            )
-        elif reason is not None and closed.reason != reason:
-            problem = (
-                f"Expected the connection to be closed with reason {reason!r}, but "
-                f"it was {closed}."
-            )
-        else:
-            return replace(closed, messages=tuple(before))
-        raise connection.with_transcript(AssertionError(problem + came))
+        return await close_comes(connection, deadline, code, reason)
 
     # What a test, and whoever runs it, may ask.
 
@@ -652,7 +583,7 @@ def running(communicator: FrameCommunicator) -> Connection:
     connection = communicator._chanx
     if not connection.started:
         speaking(communicator).start(communicator.application_guard)
-        teardown.note_started(communicator)
+        note_started(communicator)
     connection.require_own_loop()
     return connection
 
@@ -671,18 +602,3 @@ def speaking(communicator: FrameCommunicator) -> Connection:
     )
     connection.language.own_action_key = communicator.action_key if is_own else None
     return connection
-
-
-async def leave_after(communicator: FrameCommunicator, headline: BaseException) -> None:
-    """Disconnect after a failure, which stays the headline."""
-    try:
-        await communicator.disconnect()
-    except asyncio.CancelledError:
-        raise
-    # Whatever the application raised, SystemExit too, comes out of disconnect().
-    except BaseException as error:
-        if error is not headline:
-            headline.add_note(
-                f"While {communicator._chanx.transcript.name} was disconnected "
-                f"afterwards: {show_error(error)}"
-            )

@@ -154,6 +154,44 @@ class Lifespan:
             answer.exception()
 
 
+class ConnectionLifespan:
+    """The lifespan of an application, as far as one connection sees to it.
+
+    Args:
+        wanted: Whether to start the application up; None: where it is known to have a
+            lifespan. Inside a block of :func:`lifespan` it never is.
+    """
+
+    def __init__(self, wanted: bool | None) -> None:
+        self._wanted = wanted
+        self._own: Lifespan | None = None
+
+    async def start(self, application: Application, scope: dict[str, Any]) -> None:
+        """Start the application up where that is wanted, and give it its state.
+
+        Raises:
+            LifespanError: It said that its startup failed.
+            Exception: What it raised instead of an answer.
+        """
+        begun = shared_lifespan(application)
+        if begun is None:
+            wanted = self._wanted
+            if wanted is None:
+                wanted = has_lifespan(application)
+            if not wanted:
+                return
+            begun = Lifespan(application)
+            await begun.startup()
+            self._own = begun
+        scope["state"] = {**begun.state, **scope.get("state", {})}
+
+    async def stop(self) -> None:
+        """Shut the application down, where :meth:`start` has started it up."""
+        own, self._own = self._own, None
+        if own is not None:
+            await own.shutdown()
+
+
 @asynccontextmanager
 async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
     """Start an application up once for all connections that open inside the block.

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from chanx_testing.core import idle
 from chanx_testing.core.client.application import end_tasks
+from chanx_testing.core.idle.describe import describe_task
+from chanx_testing.core.trace.showing import show_error
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -58,6 +59,28 @@ def note_started(communicator: object) -> None:
         communicators.append(communicator)
 
 
+async def leave_after(
+    communicator: Closable, name: str, headline: BaseException
+) -> None:
+    """Disconnect after a failure, which stays the headline.
+
+    Args:
+        communicator: The communicator.
+        name: The name of its connection.
+        headline: What the test fails with.
+    """
+    try:
+        await communicator.disconnect()
+    except asyncio.CancelledError:
+        raise
+    # Whatever the application raised, SystemExit too, comes out of disconnect().
+    except BaseException as error:
+        if error is not headline:
+            headline.add_note(
+                f"While {name} was disconnected afterwards: {show_error(error)}"
+            )
+
+
 async def close_all(communicators: Sequence[Closable]) -> list[BaseException]:
     """Disconnect communicators, whatever each of them raises.
 
@@ -88,6 +111,6 @@ async def end_leftovers(communicators: Sequence[Closable]) -> list[str]:
     leftover = {task for each in communicators for task in each.leftover_tasks()}
     if not leftover:
         return []
-    named = sorted(idle.describe_task(task) for task in leftover)
+    named = sorted(describe_task(task) for task in leftover)
     await end_tasks(leftover)
     return named

@@ -11,8 +11,6 @@ from chanx_testing.core.consumer.framework import Framework
 from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage
 
-__all__ = ["BroadcastMixin"]
-
 
 class BroadcastMixin(Framework):
     """The half of a consumer that sends to other connections."""

@@ -12,8 +12,6 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, to_jsonable_python
 
-__all__ = ["check", "decode", "encode", "error_details", "frame_error"]
-
 MAX_DEPTH: Final = 128
 """Levels of nested objects and arrays; pydantic cannot write many more."""
 

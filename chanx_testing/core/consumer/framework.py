@@ -8,8 +8,6 @@ time it is ``object``.
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Framework"]
-
 if TYPE_CHECKING:
 
     class Framework:

@@ -30,8 +30,6 @@ from chanx_testing.messages.outgoing import (
     PongMessage,
 )
 
-__all__ = ["HandlerRoute", "Tables", "collect"]
-
 STANDARD_OUTPUTS: tuple[type[BaseMessage], ...] = (
     AuthenticationMessage,
     ErrorMessage,

@@ -7,8 +7,6 @@ from chanx_testing.core.authenticator import BaseAuthenticator
 from chanx_testing.core.consumer.broadcasting import BroadcastMixin
 from chanx_testing.core.consumer.sending import SendingMixin, logger
 
-__all__ = ["ConnectionMixin"]
-
 
 class ConnectionMixin(SendingMixin, BroadcastMixin):
     """What happens around the messages of a connection.

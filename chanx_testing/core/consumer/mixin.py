@@ -25,8 +25,6 @@ from chanx_testing.messages.outgoing import (
 )
 from chanx_testing.messages.wire import ACTION
 
-__all__ = ["UnhandledEventError", "WebsocketConsumerMixin"]
-
 
 class UnhandledEventError(LookupError):
     """An event reached a consumer that has no handler for it."""

@@ -11,8 +11,6 @@ from chanx_testing.core.settings import SETTINGS
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.wire import ACTION, Wire
 
-__all__ = ["SendingMixin", "logger"]
-
 logger = logging.getLogger("chanx_testing.websocket")
 
 

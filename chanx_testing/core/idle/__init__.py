@@ -4,13 +4,10 @@ A wait ends as soon as it is proved that nothing can arrive before its deadline,
 otherwise lasts as long as it was told. It never guesses.
 """
 
-from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.idle.install import installed, new_event_loop
 from chanx_testing.core.idle.loop import IdleEventLoop
-from chanx_testing.core.idle.selector import IdleSelector
 from chanx_testing.core.idle.sources.accounts import Account, accounted
 from chanx_testing.core.idle.sources.timers import background
-from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
 from chanx_testing.core.idle.verdict import (
     Deadlock,
     UnsafeLoopAccess,
@@ -21,7 +18,6 @@ from chanx_testing.core.idle.verdict import (
 from chanx_testing.core.idle.waiting import (
     exempt_descriptor,
     is_supported,
-    overdue_jobs,
     wait,
     wait_until_idle,
 )
@@ -30,21 +26,16 @@ __all__ = [
     "Account",
     "Deadlock",
     "IdleEventLoop",
-    "IdleSelector",
     "UnsafeLoopAccess",
     "UnsupportedLoopWarning",
     "Verdict",
     "VerdictKind",
     "accounted",
     "background",
-    "describe_task",
     "exempt_descriptor",
-    "failed_tasks",
     "installed",
     "is_supported",
     "new_event_loop",
-    "overdue_jobs",
-    "tasks_created_by",
     "wait",
     "wait_until_idle",
 ]

@@ -8,14 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = [
-    "Deadlock",
-    "UnsafeLoopAccess",
-    "UnsupportedLoopWarning",
-    "Verdict",
-    "VerdictKind",
-]
-
 
 class VerdictKind(Enum):
     """How a wait ended when nobody completed it."""

@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from chanx_testing.core.idle import accounted, describe_task
+from chanx_testing.core.idle import accounted
+from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.observe import reports
 from chanx_testing.core.replacing import Replacement, replaced
 

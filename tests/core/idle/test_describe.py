@@ -8,8 +8,11 @@ from unittest import mock
 from asgiref.sync import sync_to_async
 from channels.consumer import AsyncConsumer
 
-from chanx_testing.core.idle import describe_task
-from chanx_testing.core.idle.describe import describe_callable, task_is_runnable
+from chanx_testing.core.idle.describe import (
+    describe_callable,
+    describe_task,
+    task_is_runnable,
+)
 from tests.support.idle import on_idle_loop
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chanx_testing.core.idle import failed_tasks, tasks_created_by
+from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
 from tests.support.idle import on_idle_loop
 
 owner: ContextVar[str] = ContextVar("owner")

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from chanx_testing.channels.routing import ApplicationNotFoundError
-from chanx_testing.core.routing import (
+from chanx_testing.core.routing.routes import (
     NoRouteError,
     NoWebsocketError,
     consumer_for,

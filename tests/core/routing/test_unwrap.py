@@ -12,7 +12,7 @@ from channels.security.websocket import AllowedHostsOriginValidator, OriginValid
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
-from chanx_testing.core.routing import consumer_for, find_route
+from chanx_testing.core.routing.routes import consumer_for, find_route
 from tests.support.routers import (
     Chat,
     ClassMiddleware,
