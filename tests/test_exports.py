@@ -21,12 +21,14 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = chanx_testing.nonsense
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_else():
     code = "import sys, chanx_testing; print([m for m in sys.modules if '.' in m and "
     code += "m.startswith('chanx_testing.')])"
     assert run_code(["django", "pydantic", "asgiref"], code).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_test_case_needs_no_daphne():
     code = "import chanx_testing.channels.testing; print('imported')"
     result = run_code(["daphne", "twisted"], code)

@@ -66,6 +66,7 @@ def unpacked_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 # --- The archives -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -74,6 +75,7 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     assert "chanx_testing/py.typed" in shipped
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         info = f"chanx_testing-{PROJECT['version']}.dist-info"
@@ -84,6 +86,7 @@ def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     assert "\nRequires-Python: >=3.11\n" in metadata
 
 
+@pytest.mark.slow
 def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     expected = package_files() | {
         "CHANGELOG.md",
@@ -102,6 +105,7 @@ def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     assert expected <= sdist_files
 
 
+@pytest.mark.slow
 def test_the_sdist_has_nothing_that_was_built_or_cached(sdist_files: set[str]) -> None:
     unwanted = re.compile(
         r"(^|/)(__pycache__|_build|\.venv[^/]*|\.tox|\.[a-z]+_cache|\.hypothesis)(/|$)"
@@ -141,6 +145,7 @@ print(*names)
 """
 
 
+@pytest.mark.slow
 def test_the_core_imports_without_django_settings_and_daphne(
     unpacked_wheel: Path,
 ) -> None:

@@ -53,6 +53,7 @@ def test_examples_pass(page, tmp_path):
     PageRun(tmp_path, page).run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", AS_COMMANDS, ids=name_of)
 def test_commands_do_what_is_shown(page, tmp_path):
     run_commands(tmp_path, page)
