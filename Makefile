@@ -40,18 +40,21 @@ $(PY):
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)
 
-# One stamp for each set of extras; a change of pyproject.toml installs it again.
-$(VENV)/.installed-demo: pyproject.toml | $(PY)
+# One stamp for each set of extras. What the metadata is made of installs it again:
+# pyproject.toml, and the module that has the version.
+METADATA := pyproject.toml chanx_testing/__init__.py
+
+$(VENV)/.installed-demo: $(METADATA) | $(PY)
 	@echo "Installing the package and what the example project needs"
 	@$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(PY)
+$(VENV)/.installed-test: $(METADATA) | $(PY)
 	@echo "Installing the package with the extra: test"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/.installed-demo
 
-$(VENV)/.installed-dev: pyproject.toml | $(PY)
+$(VENV)/.installed-dev: $(METADATA) | $(PY)
 	@echo "Installing the package with the extra: dev"
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed-demo

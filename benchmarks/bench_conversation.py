@@ -39,14 +39,14 @@ WINDOW = 0.5
 
 
 class Echo(AsyncJsonWebsocketConsumer):
-    """Sends back what it receives."""
+    """A consumer that sends back what it receives."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         await self.send_json(content)
 
 
 async def conversations(communicator: Any) -> float:
-    """Milliseconds for one connection: opened, one message, closed."""
+    """Return the milliseconds for one connection: opened, one message, closed."""
     before = time.perf_counter()
     for _ in range(30):
         connection = communicator(Echo.as_asgi(), "/")
@@ -58,7 +58,7 @@ async def conversations(communicator: Any) -> float:
 
 
 async def round_trips(communicator: Any) -> float:
-    """Microseconds for a message and its answer."""
+    """Return the microseconds for a message and its answer."""
     connection = communicator(Echo.as_asgi(), "/")
     await connection.connect()
     before = time.perf_counter()
@@ -71,7 +71,7 @@ async def round_trips(communicator: Any) -> float:
 
 
 async def nothings(communicator: Any) -> float:
-    """Milliseconds for twenty times nothing, half a second each, after a message."""
+    """Return the milliseconds for 20 times nothing, half a second each."""
     connection = communicator(Echo.as_asgi(), "/")
     await connection.connect()
     await connection.send_json_to({"n": 1})
@@ -98,7 +98,7 @@ def measure(
 
 
 def main() -> None:
-    """Print a table."""
+    """Print the table of all scenarios."""
     print(f"Python {sys.version.split()[0]}")
     print(f"{'':44}{'ours':>12}{'Channels':>12}{'ratio':>8}")
     for text, unit, scenario, rounds in (

@@ -31,7 +31,7 @@ def run(
 
 
 async def verdict(horizon: float | None, number: int = 2000) -> float:
-    """Microseconds for one wait that ends with a proof at once."""
+    """Return the microseconds for one wait that ends with a proof at once."""
     before = time.perf_counter()
     for _ in range(number):
         await wait_until_idle(1, horizon=horizon)
@@ -39,7 +39,7 @@ async def verdict(horizon: float | None, number: int = 2000) -> float:
 
 
 async def turn(number: int = 20_000) -> float:
-    """Microseconds for one pass of the loop: the least that a wait can cost."""
+    """Return the microseconds for one pass of the loop, the least a wait can cost."""
     before = time.perf_counter()
     for _ in range(number):
         await asyncio.sleep(0)
@@ -47,7 +47,7 @@ async def turn(number: int = 20_000) -> float:
 
 
 async def round_trips(number: int = 5000) -> float:
-    """Microseconds for a message to an application and its answer, through queues."""
+    """Return the microseconds for a message and its answer, through queues."""
     inbox: asyncio.Queue[Any] = asyncio.Queue()
     outbox: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -69,7 +69,7 @@ async def round_trips(number: int = 5000) -> float:
 
 
 async def limited_round_trips() -> float:
-    """The same with ``asyncio.timeout`` around each, as test tools do."""
+    """Return the same with ``asyncio.timeout`` around each, as test tools do."""
     inbox: asyncio.Queue[Any] = asyncio.Queue()
     number = 5000
 
@@ -91,7 +91,7 @@ async def limited_round_trips() -> float:
 
 
 async def jobs(number: int = 1000) -> float:
-    """Microseconds for a trivial executor job."""
+    """Return the microseconds for a trivial executor job."""
     loop = asyncio.get_running_loop()
     before = time.perf_counter()
     for _ in range(number):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from chanx_testing.core.testing import capture_broadcast_events
     from chanx_testing.messages.base import BaseMessage
 
+# The build and the docs read the version here; it stands nowhere else.
+__version__ = "0.1.0"
+
 __all__ = [
     "BaseMessage",
     "WebsocketTestCase",
@@ -36,7 +39,11 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
+    """Import a public name on first use.
+
+    Raises:
+        AttributeError: The package has no such name.
+    """
     if (module := _MODULES.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(module), name)
@@ -45,5 +52,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the names that are not imported yet, too."""
+    """Return the names of the module, with those that are not imported yet."""
     return sorted({*globals(), *__all__})

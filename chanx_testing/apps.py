@@ -1,10 +1,14 @@
-"""The Django app: it is there for its system checks."""
+"""The Django app: it brings system checks and a ``test`` command."""
 
 from django.apps import AppConfig
 
 
 class ChanxTestingConfig(AppConfig):
-    """Registers the system checks; there are no models."""
+    """The configuration of the app, which has no models.
+
+    The command is found by its place; see
+    :mod:`chanx_testing.management.commands.test`.
+    """
 
     name = "chanx_testing"
     verbose_name = "Chanx testing"

@@ -1,8 +1,8 @@
 """System checks: wrong configuration is found when the project starts.
 
 ======================  ==============================================================
-``chanx_testing.E001``  ``CHANX`` is no dict, or one of its values has a wrong type.
-``chanx_testing.E002``  ``ASGI_APPLICATION`` is no dotted path.
+``chanx_testing.E001``  ``CHANX`` is not a dict, or one of its values is wrong.
+``chanx_testing.E002``  ``ASGI_APPLICATION`` is not a dotted path.
 ``chanx_testing.E003``  ``ASGI_APPLICATION`` names a module that does not exist.
 ``chanx_testing.W001``  ``CHANX`` has a key that nobody reads.
 ``chanx_testing.W002``  ``SEND_COMPLETION`` is on and ``DEBUG`` is off (``--deploy``).
@@ -63,7 +63,7 @@ def register_checks() -> None:
 def check_settings(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check the names and types in ``CHANX`` (E001, W001)."""
+    """Check the keys and values of ``CHANX`` (E001, W001)."""
     configured = getattr(settings, "CHANX", None)
     if configured is None:
         return []
@@ -144,7 +144,7 @@ def check_completion(
 
 def _check_value(key: str, value: Any, setting: Setting) -> list[CheckMessage]:
     hint: str | None = None
-    # True is an int to isinstance, and a number to nobody.
+    # isinstance() takes True for an int; where a number belongs it is a mistake.
     is_stray_bool = isinstance(value, bool) and bool not in setting.types
     if is_stray_bool or not isinstance(value, setting.types):
         expected = " or ".join(kind.__name__ for kind in setting.types)

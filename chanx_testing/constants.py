@@ -1,15 +1,15 @@
-"""The actions of the completion signals, as they stand on the wire."""
+"""The actions of the completion signals on the wire."""
 
 from typing import Final
 
 MESSAGE_ACTION_COMPLETE: Final = "complete"
-"""Sent after each message of the client was handled."""
+"""Sent after each frame of the client, also when it could not be handled."""
 
 GROUP_ACTION_COMPLETE: Final = "group_complete"
-"""Sent after a group message was delivered to this connection."""
+"""Sent after this connection handled a group message."""
 
 EVENT_ACTION_COMPLETE: Final = "event_complete"
-"""Sent after an event was handled by this connection."""
+"""Sent after this connection handled an event."""
 
 COMPLETE_ACTIONS: Final = frozenset(
     {MESSAGE_ACTION_COMPLETE, GROUP_ACTION_COMPLETE, EVENT_ACTION_COMPLETE}

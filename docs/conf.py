@@ -1,13 +1,14 @@
 """The Sphinx configuration: `make docs` builds without the network and warnings."""
 
 import sys
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import django
 from django.conf import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from chanx_testing import __version__
 
 # autodoc imports the modules, and those for Django need its app registry.
 settings.configure(
@@ -30,7 +31,7 @@ django.setup()
 project = "chanx-testing"
 author = "the chanx-testing maintainers"
 project_copyright = f"2026, {author}"
-release = installed_version("chanx-testing")
+release = __version__
 version = ".".join(release.split(".")[:2])
 
 # No intersphinx: it fetches the inventories of other projects at every build.

@@ -23,9 +23,10 @@ def test_an_unknown_name_is_an_attribute_error():
 
 @pytest.mark.slow
 def test_importing_the_package_imports_nothing_else():
-    code = "import sys, chanx_testing; print([m for m in sys.modules if '.' in m and "
-    code += "m.startswith('chanx_testing.')])"
-    assert run_code(["django", "pydantic", "asgiref"], code).stdout == "[]\n"
+    code = "import sys, chanx_testing; print(chanx_testing.__version__, [m for m in "
+    code += "sys.modules if '.' in m and m.startswith('chanx_testing.')])"
+    result = run_code(["django", "pydantic", "asgiref"], code)
+    assert result.stdout == f"{chanx_testing.__version__} []\n"
 
 
 @pytest.mark.slow

@@ -5,18 +5,16 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "chanx_testing"
+from chanx_testing import __version__
+from tests.support.project import DJANGOS, PROJECT, PYTHONS, ROOT, tox_environments
 
-with (ROOT / "pyproject.toml").open("rb") as _file:
-    PROJECT = tomllib.load(_file)["project"]
+PACKAGE = ROOT / "chanx_testing"
 
 
 def package_files() -> set[str]:
@@ -78,10 +76,10 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.slow
 def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        info = f"chanx_testing-{PROJECT['version']}.dist-info"
+        info = f"chanx_testing-{__version__}.dist-info"
         assert archive.read(f"{info}/licenses/LICENSE").startswith(b"MIT License")
         metadata = archive.read(f"{info}/METADATA").decode()
-    assert f"\nVersion: {PROJECT['version']}\n" in metadata
+    assert f"\nVersion: {__version__}\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
 
@@ -89,17 +87,23 @@ def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
 @pytest.mark.slow
 def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     expected = package_files() | {
+        ".ci/run",
+        ".github/workflows/ci.yml",
+        ".readthedocs.yaml",
         "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
         "CONTRIBUTING.md",
         "LICENSE",
         "Makefile",
         "README.md",
+        "SECURITY.md",
         "docs/conf.py",
         "docs/index.md",
         "pyproject.toml",
         "scripts/with-pyenv",
         "tests/settings.py",
         "tests/test_packaging.py",
+        "tests/test_project_files.py",
         "tox.ini",
     }
     assert expected <= sdist_files
@@ -181,32 +185,6 @@ def test_the_core_imports_without_django_settings_and_daphne(
 # --- The lists --------------------------------------------------------------------
 
 
-def supported(framework: str) -> set[str]:
-    """The versions that the classifiers name: supported("Framework :: Django")."""
-    pattern = re.compile(re.escape(framework) + r" :: (\d+\.\d+)")
-    return {
-        match[1]
-        for classifier in PROJECT["classifiers"]
-        if (match := pattern.fullmatch(classifier))
-    }
-
-
-PYTHONS = supported("Programming Language :: Python")
-DJANGOS = supported("Framework :: Django")
-
-
-def tox_environments() -> set[str]:
-    """The names in env_list, with {a,b} written out."""
-    text = (ROOT / "tox.ini").read_text()
-    block = re.search(r"^env_list =\n((?:    .+\n)+)", text, re.MULTILINE)
-    assert block is not None
-    names = set()
-    for line in block[1].split():
-        head, _, alternatives = line.rstrip("}").partition("{")
-        names |= {head + end for end in alternatives.split(",")}
-    return names
-
-
 def test_tox_runs_every_version_that_the_classifiers_name() -> None:
     tested = [
         match
@@ -245,9 +223,9 @@ def test_the_readme_names_the_extras_for_users() -> None:
     assert set(named) == extras
 
 
-def test_the_installed_version_is_the_one_in_pyproject() -> None:
-    """The docs show this version; a stale installation shows another."""
-    assert installed_version("chanx-testing") == PROJECT["version"]
+def test_the_installed_version_is_the_one_of_the_package() -> None:
+    """A stale installation has another: install it again."""
+    assert installed_version("chanx-testing") == __version__
 
 
 def test_the_changelog_has_unreleased_changes_or_this_version() -> None:
@@ -255,7 +233,7 @@ def test_the_changelog_has_unreleased_changes_or_this_version() -> None:
         r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
     assert newest is not None
-    assert newest[1] in ("Unreleased", PROJECT["version"])
+    assert newest[1] in ("Unreleased", __version__)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

@@ -1,0 +1,1 @@
+"""For Django Channels: consumers, authentication, routing, logins, test cases."""

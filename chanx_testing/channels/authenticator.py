@@ -1,4 +1,4 @@
-"""Deciding on a connection as Django REST framework decides on a request."""
+"""An authenticator that decides as Django REST framework decides on a request."""
 
 import json
 import logging
@@ -46,20 +46,20 @@ _CLASS_LISTS: Final = (
 )
 
 
-# Of the class of the same name in the chanx package. Passed over in silence, they would
-# let connections in that were kept out there.
+# Attributes of the class of the same name in the chanx package. Ignored, they would let
+# in connections that chanx refuses.
 _UNSUPPORTED: Final = ("auth_method", "auth_view_class", "override_http_methods")
 
 
 class DjangoAuthenticator(BaseAuthenticator):
-    """Runs the authentication, permission and throttle classes of an API view.
+    """An authenticator that decides as an API view of the project would.
 
-    The handshake is an HTTP request: path, query, headers, cookies and client address
-    are put before the same classes that guard the project's API, and the status is the
-    one that the API would answer with: 401, 403, 404, 429, ...
+    The handshake is an HTTP request. Its path, query, headers, cookies and client
+    address go through the authentication, permission and throttle classes that guard
+    the project's API, and the status is that of the API's answer: 401, 403, 404, 429...
 
-    What is None here is what ``settings.REST_FRAMEWORK`` says for every view, throttles
-    included; an empty list is none::
+    A list of classes that is None here is taken from ``settings.REST_FRAMEWORK``,
+    throttles included; an empty list means no classes::
 
         class RoomAuthenticator(DjangoAuthenticator):
             authentication_classes = [SessionAuthentication, TokenAuthentication]
@@ -97,14 +97,15 @@ class DjangoAuthenticator(BaseAuthenticator):
         queryset: Where to look up the object; None: there is no object.
         lookup_field: The field of the model to look up by.
         lookup_url_kwarg: The keyword of the URL with its value; None: the same name.
-        send_authentication_message: Say the outcome to the client; None: as the
-            consumer says, else ``CHANX["SEND_AUTHENTICATION_MESSAGE"]`` at that moment.
-        user: The user, never a lazy object. None until authentication has run, and
-            where it was refused.
+        send_authentication_message: Whether to send the outcome to the client. None:
+            the consumer decides, or, without a consumer,
+            ``CHANX["SEND_AUTHENTICATION_MESSAGE"]``.
+        user: The user, never a lazy object. None until the authentication classes have
+            run, and if they refuse the credentials.
         auth: What the authentication class returned beside the user, such as a token.
         obj: The object looked up, or None.
         status_code: The HTTP status; None until it is known.
-        request: REST framework's request; for the methods that one overrides.
+        request: REST framework's request, for methods that a subclass overrides.
     """
 
     authentication_classes: ClassVar[Sequence[Any] | None] = None
@@ -124,7 +125,7 @@ class DjangoAuthenticator(BaseAuthenticator):
         *,
         send_authentication_message: bool | None = None,
     ) -> None:
-        """Remember how to speak to the client.
+        """Store the function that sends to the client.
 
         Args:
             send_message: The consumer's ``send_message``.
@@ -136,11 +137,12 @@ class DjangoAuthenticator(BaseAuthenticator):
         self._view: _HandshakeView | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a class where a list of classes belongs.
+        """Refuse attributes that cannot work.
 
         Raises:
-            TypeError: As ``permission_classes = IsAuthenticated`` does, and attributes
-                that mean something to ``chanx`` and nothing here.
+            TypeError: A class stands where a list of classes belongs, as in
+                ``permission_classes = IsAuthenticated``; or an attribute has a meaning
+                in ``chanx`` and none here.
         """
         super().__init_subclass__(**kwargs)
         for name in _UNSUPPORTED:
@@ -160,10 +162,10 @@ class DjangoAuthenticator(BaseAuthenticator):
                 )
 
     async def authenticate(self, scope: MutableMapping[str, Any]) -> bool:
-        """Decide on the connection with this scope, and say so to the client.
+        """Decide on the connection with this scope, and send the client the outcome.
 
         Returns:
-            True when the status is 200.
+            True if the status is 200.
 
         Raises:
             ImproperlyConfigured: The route has no keyword to look the object up by.
@@ -174,7 +176,7 @@ class DjangoAuthenticator(BaseAuthenticator):
         response = await database_sync_to_async(self._answer)(scope)
         self.status_code = response.status_code
         accepted: bool = response.status_code == HTTPStatus.OK
-        if self._says_outcome():
+        if self._sends_outcome():
             payload = AuthenticationPayload(
                 status_code=response.status_code,
                 status_text=response.status_text,
@@ -199,14 +201,16 @@ class DjangoAuthenticator(BaseAuthenticator):
         return queryset
 
     def get_object(self) -> Any:
-        """Return the object that the URL names; None where there is none.
+        """Return the object that the URL names.
 
-        Override it for another way to find it, and raise ``Http404`` where there is
-        none. Its permission is checked after that, without being asked for.
+        Override it to find the object in another way: raise ``Http404`` if it does not
+        exist, return None if this route has no object. The permissions for the object
+        are checked afterwards in any case.
 
         Raises:
-            Http404: No such object.
-            ImproperlyConfigured: The route has no keyword to look it up by.
+            Http404: There is no such object.
+            ImproperlyConfigured: The route has no keyword to look the object up by.
+            RuntimeError: :meth:`authenticate` is not running.
         """
         if self._view is None:
             raise RuntimeError("get_object() is called while authenticate() runs.")
@@ -224,7 +228,7 @@ class DjangoAuthenticator(BaseAuthenticator):
             # As Django's handler answers a request that it cannot decode.
             return _bad_request()
         view.setup(request, *args, **kwargs)
-        # The stubs know of Django's responses only; every answer is made by the view.
+        # The stubs know only Django's responses; the view makes every answer.
         return cast(Response, view.dispatch(request, *args, **kwargs))
 
     def _looks_up_object(self) -> bool:
@@ -247,17 +251,15 @@ class DjangoAuthenticator(BaseAuthenticator):
             "override get_object() to return None."
         )
 
-    def _says_outcome(self) -> bool:
+    def _sends_outcome(self) -> bool:
         if self.send_authentication_message is not None:
             return self.send_authentication_message
-        # The attribute of a consumer wins over the setting; its resolver knows both.
-        consumer = getattr(self.send_message, "__self__", None)
-        resolve = getattr(consumer, "resolve_setting", chanx_setting)
-        return bool(resolve("SEND_AUTHENTICATION_MESSAGE"))
+        # Used without a consumer, which would have set the attribute.
+        return bool(chanx_setting("SEND_AUTHENTICATION_MESSAGE"))
 
 
 class _FirstRenderer(BaseContentNegotiation):
-    """A handshake has no representation to negotiate, whatever it says it accepts."""
+    """The choice of the first renderer: a handshake has no body to negotiate."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         return parsers[0]
@@ -285,7 +287,7 @@ class _HandshakeView(GenericAPIView[Model]):
             if value is None:
                 value = getattr(api_settings, f"DEFAULT_{name.upper()}")
             setattr(self, name, value)
-        # Dotted paths to the stubs; the settings object has imported them.
+        # The stubs say that these are paths; the settings object has imported them.
         defaults: Any = api_settings
         self.versioning_class = defaults.DEFAULT_VERSIONING_CLASS
         self.filter_backends = defaults.DEFAULT_FILTER_BACKENDS
@@ -293,7 +295,7 @@ class _HandshakeView(GenericAPIView[Model]):
         self.lookup_url_kwarg = authenticator.lookup_url_kwarg
 
     def __getattr__(self, name: str) -> Any:
-        # Only what the view lacks: permission classes ask for required_scopes and such.
+        # Called only for what the view lacks, such as required_scopes.
         if name.startswith("_") or name == "authenticator":
             raise AttributeError(name)
         return getattr(self.authenticator, name)
@@ -340,6 +342,6 @@ def _bad_request() -> Response:
 
 
 def _plain(data: Any) -> Any:
-    """Return ``data`` as JSON has it: REST framework's own types stay behind."""
+    """Return ``data`` in the types of JSON, without those of REST framework."""
     rendered = JSONRenderer().render(data)
     return json.loads(rendered) if rendered else None

@@ -1,4 +1,4 @@
-"""A WebSocket handshake, seen as the HTTP request that it is."""
+"""A WebSocket handshake as the HTTP request that it is."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,8 +17,8 @@ def handshake_request(scope: Mapping[str, Any]) -> ASGIRequest:
     """Return the GET request of the handshake with this WebSocket ``scope``.
 
     ``request.session`` and ``request.user`` are those of the scope where a middleware
-    has put them there. Else they are loaded from the session cookie when they are first
-    asked for, so that a project without sessions needs none.
+    has put them there. Otherwise they are loaded from the session cookie when they are
+    first used, so that a project without sessions needs none.
 
     Raises:
         UnicodeDecodeError: The query string is not UTF-8.
@@ -43,7 +43,7 @@ def handshake_request(scope: Mapping[str, Any]) -> ASGIRequest:
 
 
 def without_laziness(value: Any) -> Any:
-    """Return the object itself, where Django or Channels has put a lazy one.
+    """Return the object inside ``value``, if that is a lazy object of Django.
 
     A lazy user that is first looked at in the event loop would query the database
     there, which Django forbids.
@@ -65,6 +65,7 @@ def _load_user(session: Any) -> Any:
     from channels.auth import get_user
 
     # The function of Channels, without its hop to a thread, which this is already.
-    # Django's own would give the session a new key after a rotation of SECRET_KEY; a
-    # handshake that was accepted can no longer tell the browser about it.
+    # Django's own would give the session a new key after a rotation of SECRET_KEY;
+    # after the handshake there is no response that could send the browser the new
+    # cookie.
     return get_user.func({"session": session})

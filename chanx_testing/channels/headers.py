@@ -9,11 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 
-from chanx_testing.core.routing.routes import (
-    RoutingError,
-    find_route,
-    list_routes,
-)
+from chanx_testing.core.routing.routes import find_route, list_routes
 from chanx_testing.core.routing.unwrap import has_member, stored, unwrap
 
 Headers = list[tuple[bytes, bytes]]
@@ -60,12 +56,11 @@ class NoAcceptedOriginError(ImproperlyConfigured):
 
 
 def strip_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return ``headers`` without what tells who the user is.
+    """Return ``headers`` without credentials.
 
-    ``cookie``, ``authorization`` and ``proxy-authorization`` go, and the usual names of
-    a key or a token of one's own (``x-api-key``, ``x-auth-token``, ...). Of the
-    subprotocols only those go that are tokens. ``origin`` and everything else stays, in
-    its order.
+    ``cookie``, ``authorization`` and ``proxy-authorization`` are left out, and headers
+    with a usual name for a key or a token (``x-api-key``, ``x-auth-token``, ...). Of
+    the subprotocols only tokens are left out. ``origin`` and all others stay, in order.
     """
     kept: Headers = []
     for name, value in headers:
@@ -85,9 +80,9 @@ def strip_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 def strip_token_subprotocols(subprotocols: Iterable[str]) -> list[str]:
     """Return ``subprotocols`` without those that carry a token.
 
-    A token is a JWT, 32 or more letters and digits in a row, what follows a marker such
-    as ``"access_token"`` or ``"bearer"`` (the marker goes too), or a marker and a token
-    in one (``"bearer.eyJ..."``).
+    A token is a JWT, 32 or more letters, digits, ``_`` and ``-`` in a row, what follows
+    a marker such as ``"access_token"`` or ``"bearer"`` (the marker is left out too), or
+    a marker and a token in one (``"bearer.eyJ..."``).
     """
     offered = list(subprotocols)
     kept: list[str] = []
@@ -110,9 +105,9 @@ def _is_token(subprotocol: str) -> bool:
 def origin_for(application: Any, path: str | None = None) -> str:
     """Return an origin that ``application`` accepts, such as ``"http://example.com"``.
 
-    The ``OriginValidator`` found in the application has the last word, by its own
-    ``valid_origin``. Tried are what it allows, then ``ALLOWED_HOSTS``, then
-    ``http://localhost``; without a validator, the first of ``ALLOWED_HOSTS``.
+    What the application's ``OriginValidator`` allows is tried first, then
+    ``ALLOWED_HOSTS``, then ``http://localhost``; the validator's own ``valid_origin``
+    decides. Without a validator it is the first of ``ALLOWED_HOSTS``.
 
     Args:
         application: An ASGI application, with any middleware around it.
@@ -121,6 +116,7 @@ def origin_for(application: Any, path: str | None = None) -> str:
     Raises:
         NoAcceptedOriginError: Every origin tried is refused.
         NoRouteError: The application has no route for ``path``.
+        NoWebsocketError: The application answers no WebSocket at all.
     """
     validators = list(_validators(application, path))
     patterns = [str(p) for found in validators for p in found.allowed_origins]
@@ -136,11 +132,7 @@ def origin_for(application: Any, path: str | None = None) -> str:
 
 def checks_origin(application: Any) -> bool:
     """Return whether an ``OriginValidator`` is found in ``application``."""
-    try:
-        return any(True for _ in _validators(application, None))
-    except RoutingError:
-        # It answers no WebSocket at all, so nothing in it looks at origins.
-        return False
+    return any(True for _ in _validators(application, None))
 
 
 def handshake_headers(application: Any, path: str | None = None) -> Headers:
@@ -148,12 +140,13 @@ def handshake_headers(application: Any, path: str | None = None) -> Headers:
 
     Every client sends a host (RFC 6455, section 4.1), and without one
     ``request.get_host()`` in a permission class raises ``DisallowedHost``. It is the
-    host of the origin where ``ALLOWED_HOSTS`` has it, as on a page that talks to its
-    own server.
+    host of the origin if ``ALLOWED_HOSTS`` allows it, as on a page that talks to its
+    own server; otherwise the first of ``ALLOWED_HOSTS``.
 
     Raises:
         NoAcceptedOriginError: See :func:`origin_for`.
         NoRouteError: See :func:`origin_for`.
+        NoWebsocketError: See :func:`origin_for`.
     """
     origin = origin_for(application, path)
     host = urlparse(origin).netloc
@@ -184,7 +177,7 @@ def _validators(application: Any, path: str | None) -> Iterator[Any]:
 
 
 def _allowed_hosts() -> list[str]:
-    """Return what ``HttpRequest.get_host()`` goes by, its default for DEBUG too."""
+    """Return the hosts that ``HttpRequest.get_host()`` allows, with DEBUG's default."""
     if settings.DEBUG and not settings.ALLOWED_HOSTS:
         return [".localhost", "127.0.0.1", "[::1]"]
     return list(settings.ALLOWED_HOSTS)

@@ -18,7 +18,7 @@ def outside_layers() -> list[Any]:
         try:
             layer = channel_layers[alias]
         except (ImportError, InvalidChannelLayerError):
-            # A consumer that uses it says so better.
+            # A consumer that uses the layer raises the better error.
             continue
         if not isinstance(layer, InMemoryChannelLayer):
             found.append(layer)
@@ -27,17 +27,17 @@ def outside_layers() -> list[Any]:
 
 @contextmanager
 def layers_watched() -> Iterator[None]:
-    """Keep account of the traffic over layers on a server while the block runs.
+    """Count the traffic over channel layers on a server while the block runs.
 
-    So waits can end by proof although a socket is open. Not where the setting
-    ``TEST_LAYER_SHARED`` says that other processes write to the layers during tests.
+    So a wait can end by proof although the socket to the server is open, unless the
+    setting ``TEST_LAYER_SHARED`` says that other processes write to the layers.
     """
     with traffic_watched(outside_layers(), shared=chanx_setting("TEST_LAYER_SHARED")):
         yield
 
 
 async def forget_messages() -> None:
-    """Empty the in-memory layers: what one test left must not reach the next."""
+    """Empty the in-memory layers, so that no message of one test reaches the next."""
     for layer in channel_layers.backends.values():
         if isinstance(layer, InMemoryChannelLayer):
             await layer.flush()

@@ -1,7 +1,7 @@
 """How a test becomes a user: by session, by token, by JWT.
 
 A login is one small object, called with a user; it returns the :class:`Credentials`
-that the handshake carries. What a project needs beyond those here is a function::
+that the handshake carries. For any other kind of login a function will do::
 
     def knox_login(user):
         instance, token = AuthToken.objects.create(user)
@@ -70,7 +70,7 @@ class Credentials:
     subprotocols: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        """Name what is carried; the values are secrets and are not shown."""
+        """Return the names of what is carried; the values are secrets."""
         names = [name.decode("latin-1") for name, _ in self.headers]
         count = len(self.subprotocols)
         return f"<Credentials: headers {names}, {count} subprotocols>"
@@ -80,9 +80,9 @@ LoginResult: TypeAlias = Credentials | Sequence[tuple[bytes, bytes]]
 
 
 class Login(Protocol):
-    """Is called with a saved user; returns credentials, or headers alone.
+    """A callable that returns credentials, or headers alone, for a saved user.
 
-    May be async. An instance, a function or a method of the test case will do.
+    It may be async. An instance, a function or a method of the test case will do.
     """
 
     def __call__(self, user: Any, /) -> LoginResult | Awaitable[LoginResult]:
@@ -91,7 +91,7 @@ class Login(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionLogin:
-    """A session of Django, and its cookie.
+    """A login by a session of Django, and its cookie.
 
     The session is a real row (or cache entry, or signed cookie) of the project's
     ``SESSION_ENGINE``, made as ``django.test.Client.force_login()`` makes it.
@@ -104,7 +104,7 @@ class SessionLogin:
     backend: str | None = None
 
     def __call__(self, user: Any) -> Credentials:
-        """Log ``user`` in.
+        """Return the cookie of a new session of ``user``.
 
         Raises:
             ValueError: The user is not saved.
@@ -127,17 +127,17 @@ class SessionLogin:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogin:
-    """A token of ``rest_framework.authtoken``, in the ``authorization`` header.
+    """A login by a token of ``rest_framework.authtoken``, in ``authorization``.
 
     Attributes:
-        keyword: What stands before the token; the ``keyword`` of the project's
+        keyword: The word before the token: the ``keyword`` of the project's
             ``TokenAuthentication`` class.
     """
 
     keyword: str = "Token"
 
     def __call__(self, user: Any) -> Credentials:
-        """Return the token of ``user``, made where there is none.
+        """Return the token of ``user``; it is created if there is none.
 
         Raises:
             ValueError: The user is not saved.
@@ -157,7 +157,7 @@ class TokenLogin:
 
 @dataclass(frozen=True, slots=True)
 class JWTLogin:
-    """An access token of djangorestframework-simplejwt.
+    """A login by an access token of djangorestframework-simplejwt.
 
     The token class and the header are those of the project's ``SIMPLE_JWT`` setting.
 
@@ -177,7 +177,7 @@ class JWTLogin:
         """Refuse a transport that does not exist.
 
         Raises:
-            ValueError: ``transport`` is none of the three.
+            ValueError: ``transport`` is not one of the three.
         """
         if self.transport not in get_args(JWTTransport):
             legal = ", ".join(map(repr, get_args(JWTTransport)))
@@ -236,8 +236,8 @@ def log_in(login: Login, user: Any) -> Credentials:
 async def alog_in(login: Login, user: Any) -> Credentials:
     """Log ``user`` in from asynchronous code; see :func:`log_in`.
 
-    A login that is no coroutine function runs in the thread that Django's asynchronous
-    database access shares, so that it uses the test's own connection.
+    A login that is not a coroutine function runs in the thread that Django's
+    asynchronous database access shares, so that it uses the test's own connection.
     """
     result: Any
     if iscoroutinefunction(login) or iscoroutinefunction(type(login).__call__):

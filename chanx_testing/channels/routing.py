@@ -3,7 +3,7 @@
 The errors::
 
     ImproperlyConfigured
-    └── ApplicationError                  ASGI_APPLICATION leads to no application
+    └── ApplicationError                  ASGI_APPLICATION does not lead to one
         ├── ApplicationNotConfiguredError
         ├── ApplicationNotImportableError
         ├── ApplicationNotFoundError      the module has no such attribute
@@ -55,6 +55,7 @@ class ApplicationError(ImproperlyConfigured):
 
     Attributes:
         setting: The value of the setting.
+        details: What else the message needs, as text.
     """
 
     def __init__(self, setting: object, *details: str) -> None:
@@ -64,7 +65,7 @@ class ApplicationError(ImproperlyConfigured):
 
 
 class ApplicationNotConfiguredError(ApplicationError):
-    """The setting is missing, or is no dotted path."""
+    """The setting is missing, or is not a dotted path."""
 
     def __str__(self) -> str:
         if self.setting is None:
@@ -118,11 +119,11 @@ def get_websocket_application() -> Any:
     test goes through. An application that cannot be seen through is returned as it is.
 
     Raises:
-        ApplicationNotConfiguredError: The setting is missing or no dotted path.
+        ApplicationNotConfiguredError: The setting is missing, or is not a dotted path.
         ApplicationNotImportableError: Its module raised while it was imported.
         ApplicationNotFoundError: Its module has no such attribute.
         ApplicationNotCallableError: That attribute cannot be called.
-        NoWebsocketError: It answers other protocols only.
+        NoWebsocketError: The application answers only other protocols.
     """
     setting = getattr(settings, "ASGI_APPLICATION", None)
     if not isinstance(setting, str):

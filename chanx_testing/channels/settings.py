@@ -16,19 +16,18 @@ __all__ = ["chanx_setting"]
 
 DEFAULTS: Final[dict[str, Any]] = {
     **{name: setting.default for name, setting in SETTINGS.items()},
-    # Django configures logging: what goes where is decided there.
+    # On, unlike outside Django: settings.LOGGING decides what is shown.
     "LOG_WEBSOCKET_MESSAGE": True,
 }
 """The values of the settings that ``CHANX`` does not name."""
 
 
 def chanx_setting(name: str) -> Any:
-    """Return the value of ``CHANX[name]`` as it is now, else the default.
+    """Return the value of ``CHANX[name]`` as it is now, or the default.
 
     Raises:
-        LookupError: When there is no setting of that name.
-        ImproperlyConfigured: When ``CHANX`` is no dict, or the value has another type
-            than the setting.
+        LookupError: There is no setting of that name.
+        ImproperlyConfigured: ``CHANX`` is not a dict, or the value has a wrong type.
     """
     configured = getattr(settings, "CHANX", None)
     if configured is None:

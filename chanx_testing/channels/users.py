@@ -1,4 +1,4 @@
-"""Making a user, whatever the user model requires."""
+"""Users of any user model, whatever it requires."""
 
 import datetime
 import difflib
@@ -24,7 +24,7 @@ class UserFieldError(TypeError):
     Attributes:
         model: The label of the user model, such as ``auth.User``.
         field: The unknown name.
-        fields: The names there are.
+        fields: The names of the fields that there are.
     """
 
     def __init__(self, model: str, field: str, fields: tuple[str, ...]) -> None:
@@ -45,9 +45,9 @@ class UserFieldError(TypeError):
 def make_user(**fields: Any) -> Any:
     """Create and return a user of the project's user model.
 
-    What the model requires and the call leaves out is filled in: a value that is unique
-    in the database for the username field and every other unique field, else a plain
-    value of the right type. The user is saved directly, not through the manager's
+    What the model requires and the call leaves out is filled in: the username field and
+    every other unique field get a value that is unique in the database, the rest a
+    plain value of the right type. The user is saved directly, not through the manager's
     ``create_user``, whose arguments differ from project to project.
 
     Args:
@@ -84,6 +84,7 @@ async def amake_user(**fields: Any) -> Any:
 
 
 def _check_names(model: Any, fields: dict[str, Any], related: set[str]) -> None:
+    # A model takes the names of its properties as keyword arguments too.
     names = {"pk", *related, *model._meta._property_names}
     names |= {field.name for field in model._meta.concrete_fields}
     attribute_names = {field.attname for field in model._meta.concrete_fields}
@@ -105,7 +106,7 @@ def _with_defaults(model: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _needs_value(model: Any, field: Any) -> bool:
-    # Keys that count by themselves, and the link to a parent model.
+    # Keys that the database counts up, and the link to a parent model.
     if isinstance(field, models.AutoField) or field.auto_created:
         return False
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
@@ -164,7 +165,7 @@ def _text(field: Any, number: int) -> str:
         return f"+1555{number:07d}"
     length = field.max_length
     text = f"test-{'user' if name == 'username' else name.replace('_', '-')}-{number}"
-    # The number is what makes it unique: it is the end that stays.
+    # Cut at the front: the number at the end makes it unique.
     return text if length is None else text[-length:].lstrip("-")
 
 

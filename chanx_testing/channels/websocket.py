@@ -44,7 +44,7 @@ class AsyncJsonWebsocketConsumer(
 
     @classmethod
     def framework_setting(cls, name: str) -> Any:
-        """Return the value of ``CHANX[name]`` as it is now, else the default."""
+        """Return the value of ``CHANX[name]`` as it is now, or the default."""
         return chanx_setting(name)
 
     @classmethod
@@ -53,7 +53,7 @@ class AsyncJsonWebsocketConsumer(
         return get_channel_layer(alias)
 
     async def open_connection(self) -> None:
-        """Call :meth:`connect`, which may also raise Channels' exceptions to decide."""
+        """Call :meth:`connect`; it may raise Channels' exceptions to decide."""
         try:
             await self.connect()
         except AcceptConnection:

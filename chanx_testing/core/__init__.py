@@ -1,0 +1,1 @@
+"""What needs no framework: the parts that Django and FastAPI share."""

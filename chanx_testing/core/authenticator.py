@@ -1,4 +1,4 @@
-"""Who may stay connected: the interface that consumers ask."""
+"""The interface by which a consumer asks who may stay connected."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,15 +14,16 @@ _UNAUTHENTICATED: Final = 401
 
 
 class BaseAuthenticator(ABC):
-    """Decides on one connection, after it was accepted and before it joins its groups.
+    """What decides on a connection that is accepted and has not joined its groups yet.
 
     Attributes:
         user: Whom the connection belongs to; becomes ``scope["user"]`` unless None.
-        obj: What the connection is about, where the authenticator looks that up.
+        obj: The object that the connection is about, if the authenticator looks it up.
         status_code: The outcome as an HTTP status; None until it is known.
-        send_authentication_message: Whether to send an ``AuthenticationMessage``; None
-            where the settings decide. A consumer on which the attribute of that name is
-            set puts its value here, before it asks.
+        send_authentication_message: Whether to send an ``AuthenticationMessage``. A
+            consumer sets it before it calls :meth:`authenticate`: to its own attribute
+            of that name, or, where neither class has set one, to the value of the
+            setting. It stays None without a consumer; then the setting decides.
     """
 
     user: Any = None
@@ -31,7 +32,7 @@ class BaseAuthenticator(ABC):
     send_authentication_message: bool | None = None
 
     def __init__(self, send_message: SendMessage) -> None:
-        """Remember how to speak to the client.
+        """Store the function that sends to the client.
 
         Args:
             send_message: The consumer's ``send_message``.
@@ -43,18 +44,17 @@ class BaseAuthenticator(ABC):
         """Decide on the connection with this ASGI scope.
 
         Returns:
-            True to let it in. False to have it closed with :attr:`close_code`; set
-            :attr:`status_code` before.
+            True to let the client in. False to have the connection closed with
+            :attr:`close_code`; set :attr:`status_code` before.
 
         Raises:
-            Exception: Anything raised here ends the application with it: an
-                authenticator that breaks lets nobody in and is not mistaken for a
-                refusal.
+            Exception: Anything raised here ends the application: an authenticator that
+                breaks lets nobody in, and cannot be mistaken for a refusal.
         """
 
     @property
     def close_code(self) -> int:
-        """The WebSocket close code of a refusal: 4000 + the HTTP status, else 4401."""
+        """The WebSocket close code of a refusal: 4000 + its HTTP status, or 4401."""
         status = self.status_code
         if status is None or not 400 <= status <= 599:
             status = _UNAUTHENTICATED

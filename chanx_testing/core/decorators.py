@@ -1,6 +1,6 @@
-"""Marking the methods of a consumer that handle messages and events.
+"""Decorators for the methods of a consumer that handle messages and events.
 
-The decorators return the function they are given, with a mark on it; see
+They return the function that they are given, with a mark on it; see
 :mod:`chanx_testing.core.consumer.marks`.
 """
 
@@ -52,7 +52,7 @@ def ws_handler(
     summary: str | None = None,
     tags: Sequence[str] | None = None,
 ) -> HandlerT | Callable[[HandlerT], HandlerT]:
-    """Have a method handle messages of the client.
+    """Make a method the handler of messages of the client.
 
     It gets the validated message. What it returns is sent to the client: None, a
     message, or a list or tuple of messages; an async generator sends what it yields, as
@@ -60,8 +60,8 @@ def ws_handler(
 
     Args:
         func: The method, when used bare.
-        action: A name for the operation, kept as documentation. Which messages come
-            here is told by their type alone.
+        action: Kept as documentation, as the name of the operation. Which messages
+            come here depends on their type alone.
         input_type: The messages it takes: a type, a union, or a list. Left out, the
             annotation of its parameter says so.
         output_type: The messages it sends, in the same form. Left out, the return
@@ -74,9 +74,10 @@ def ws_handler(
         The method itself.
 
     Raises:
-        TypeError: When it is no ``async def``, does not take exactly one message, or
-            has no message type. Types that are not defined yet are looked up once more
-            when the class is made.
+        TypeError: The method is not an ``async def``, or does not take exactly one
+            message; or a type is missing, or is not a message with an action of its
+            own. Types that are not defined yet are looked up once more when the class
+            is made.
     """
     return _decorate(
         func,
@@ -117,7 +118,7 @@ def event_handler(
     summary: str | None = None,
     tags: Sequence[str] | None = None,
 ) -> HandlerT | Callable[[HandlerT], HandlerT]:
-    """Have a method handle events that other code sends through the channel layer.
+    """Make a method the handler of events that come through the channel layer.
 
     Arguments, results and errors are those of :func:`ws_handler`; what the method
     returns is sent to the client of the connection that received the event.

@@ -83,13 +83,18 @@ class Replacement:
         Raises:
             AttributeError: The owner has no such attribute.
         """
-        self._hold()
+        self.hold()
         try:
             yield self
         finally:
-            self._let_go()
+            self.let_go()
 
-    def _hold(self) -> None:
+    def hold(self) -> None:
+        """Put the replacement in place, or count one holder more.
+
+        Raises:
+            AttributeError: The owner has no such attribute.
+        """
         with _lock:
             if not self._holders:
                 current = vars(self.owner).get(self.name, _MISSING)
@@ -100,7 +105,8 @@ class Replacement:
                 _held.append(self)
             self._holders += 1
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Undo one :meth:`hold`; the last one brings the original back."""
         with _lock:
             self._holders -= 1
             if self._holders:
@@ -145,13 +151,13 @@ def replaced(
     key = (id(owner), name, purpose)
     with _lock:
         replacement = _shared.get(key) or Replacement(owner, name, make)
-        replacement._hold()
+        replacement.hold()
         # In the table it keeps its owner alive, and so the id in the key unique.
         _shared[key] = replacement
     try:
         yield replacement
     finally:
         with _lock:
-            replacement._let_go()
+            replacement.let_go()
             if not replacement.active:
                 del _shared[key]

@@ -1,7 +1,7 @@
-"""The settings there are: names, types, defaults, and the attributes that override.
+"""The settings: names, types, defaults, and the attributes that override them.
 
-Where a value comes from is not said here: a Django consumer reads ``settings.CHANX``, a
-FastAPI consumer has its attributes alone.
+Where a value comes from is decided elsewhere: a Django consumer reads
+``settings.CHANX``, a FastAPI consumer has only its attributes.
 """
 
 from dataclasses import dataclass

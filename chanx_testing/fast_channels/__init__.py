@@ -1,0 +1,1 @@
+"""For FastAPI and other ASGI frameworks: consumers, channel layers, communicators."""

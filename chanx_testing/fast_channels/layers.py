@@ -30,25 +30,25 @@ def outside_layers() -> list[BaseChannelLayer]:
 def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]:
     """Register an empty in-memory layer under each alias, for the length of a block.
 
-    The registry of fast-channels is one for the whole process, and so are the layers in
-    it: the groups that a consumer of one test did not leave are there in the next, and
-    with them queues of an event loop that is closed. A layer of its own for each test
-    has neither, and needs no Redis::
+    The registry of fast-channels, and with it the layers, lasts as long as the process:
+    a group that a consumer of one test did not leave is still there in the next, with
+    queues of an event loop that is closed. A new layer for each test has neither, and
+    needs no Redis::
 
         @pytest.fixture(autouse=True)
         def layers():
             with in_memory_layers("chat") as layers:
                 yield layers
 
-    Other than the in-memory layer of fast-channels, these may be sent to from any
-    thread and any event loop, as one in Redis: FastAPI runs a synchronous endpoint in a
-    thread, and what it broadcasts from there is sent on a loop of that thread.
+    Unlike the in-memory layer of fast-channels, these accept messages from any thread
+    and any event loop, as a layer in Redis does: FastAPI runs a synchronous endpoint in
+    a thread, and what it broadcasts from there is sent on a loop of that thread.
 
     A consumer looks its layer up when it is connected, and its broadcasts at each call.
     A layer that the application keeps in a variable of its own is not replaced.
 
     Args:
-        aliases: The aliases to register; none given: all that are registered.
+        aliases: The aliases to register; without any, all that are registered.
 
     Yields:
         The layers by their aliases. Afterwards the registry has the very objects that
@@ -72,7 +72,7 @@ def in_memory_layers(*aliases: str) -> Iterator[dict[str, InMemoryChannelLayer]]
 
 
 class _Layer(InMemoryChannelLayer):
-    """Hands each message to the loop that its receiver is on."""
+    """An in-memory layer that hands each message to the event loop of its receiver."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Layer(InMemoryChannelLayer):
         self._deliveries: set[asyncio.Task[None]] = set()
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Return the name of a channel that is received from on this loop."""
+        """Return the name of a new channel, whose receiver is on this loop."""
         name = await super().new_channel(prefix)
         self._loops[name] = asyncio.get_running_loop()
         return name
@@ -91,29 +91,29 @@ class _Layer(InMemoryChannelLayer):
         return await super().receive(channel)
 
     async def send(self, channel: str, message: Any) -> None:
-        """Send a message; what a receiver on another loop has no room for is lost.
+        """Send a message to a channel.
 
-        So is what is sent to a loop that is closed: nobody is there any more.
+        A message for another loop is lost if the channel is full or the loop is closed.
         """
         loop = self._loops.get(channel)
         if loop is None or loop is asyncio.get_running_loop():
             await super().send(channel, message)
             return
-        with suppress(RuntimeError):
+        with suppress(RuntimeError):  # the loop is closed
             # The sender may change its message before the other loop comes to it.
             loop.call_soon_threadsafe(self._deliver, channel, deepcopy(message))
 
     async def group_send(self, group: str, message: Any) -> None:
-        """Send a message to every member of a group."""
+        """Send a message to every member of a group that has room for it."""
         self.require_valid_group_name(group)
-        # A list at one go: the loop of a member may change the group meanwhile.
+        # Copied first: another loop may change the group while this runs.
         for channel in list(self.groups.get(group, ())):
             with suppress(ChannelFull):
                 await self.send(channel, message)
 
     def _deliver(self, channel: str, message: Any) -> None:
         task = asyncio.ensure_future(self._deliver_here(channel, message))
-        # A loop holds its tasks weakly.
+        # The loop itself holds only weak references to its tasks.
         self._deliveries.add(task)
         task.add_done_callback(self._deliveries.discard)
 

@@ -1,6 +1,6 @@
-"""What is used of the fast-channels package, and what to do where it is missing.
+"""What this package uses of fast-channels, and what to do where it is missing.
 
-Everything else of :mod:`chanx_testing.fast_channels` works without it.
+Of :mod:`chanx_testing.fast_channels`, only ``testing`` works without it.
 """
 
 try:
@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "The package fast-channels is not installed, and consumers and channel layers "
         "outside Django are built on it: pip install 'chanx-testing[fastapi]'. "
-        "WebsocketCommunicator of chanx_testing.fast_channels.testing does without.",
+        "WebsocketCommunicator of chanx_testing.fast_channels.testing works without.",
         name=error.name,
     ) from error
 

@@ -30,13 +30,13 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         app.router.add_websocket_route("/ws/chat", ChatConsumer.as_asgi())
 
     A connection is accepted, authenticated, put into its groups; then
-    :meth:`post_authentication` is called, and messages are handled one at a time. The
-    settings are the attributes of the class alone; what is not set has its default.
+    :meth:`post_authentication` is called, and messages are handled one at a time. Only
+    the attributes of the class are settings; what is not set has its default.
 
     Attributes:
         channel_layer_alias: The alias under which the application registered the
             channel layer of this consumer, with ``register_channel_layer()`` of
-            ``fast_channels.layers``. None: it has no layer, so no groups and no events.
+            ``fast_channels.layers``. None: no layer, so no groups and no events.
     """
 
     channel_layer_alias: str | None = None
@@ -52,7 +52,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         return None if alias is None else fast.channel_layers.get(alias)
 
     @classmethod
-    def _no_layer(cls, alias: str | None) -> str:
+    def _no_layer_message(cls, alias: str | None) -> str:
         wants = f"{cls.__name__} needs a channel layer for its groups and events"
         if alias is None:
             return (
@@ -70,7 +70,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
         )
 
     async def open_connection(self) -> None:
-        """Call :meth:`connect`, which may also raise fast-channels' exceptions."""
+        """Call :meth:`connect`; it may raise fast-channels' exceptions to decide."""
         try:
             await self.connect()
         except fast.AcceptConnection:
@@ -79,7 +79,7 @@ class AsyncJsonWebsocketConsumer(  # type: ignore[misc]  # hooks without **kwarg
             await self.close()
 
     async def close(self, code: Any = None, reason: Any = None) -> None:
-        """Close the connection; what the client sent before it knows is not handled."""
-        # `send(..., close=True)` comes here with True, which fast-channels would send
+        """Close the connection; frames that are not handled yet stay unhandled."""
+        # `send(..., close=True)` calls this with True, which fast-channels would send
         # as the close code.
         await super().close(None if isinstance(code, bool) else code, reason)

@@ -15,8 +15,8 @@ class BaseMessage(BaseModel):
 
     Each concrete subclass names its action in a ``Literal`` of text (or of members of a
     ``StrEnum``); more than one value is allowed. A subclass of a concrete
-    message inherits its action. What only serves as a base for messages needs none: a
-    class with ``abc.ABC`` among its bases, or a generic one with open parameters.
+    message inherits its action. A class that only serves as a base needs no action: it
+    has ``abc.ABC`` among its bases, or is generic with open parameters.
 
     ::
 
@@ -26,13 +26,14 @@ class BaseMessage(BaseModel):
 
     Attributes:
         action: What the message is, and with it which handler gets it.
-        payload: What it says; None where it says nothing more.
+        payload: What it says; None where the action says it all.
 
     Raises:
-        TypeError: When a concrete subclass is made whose action is no such ``Literal``.
+        TypeError: A concrete subclass is defined whose action is not such a
+            ``Literal``.
     """
 
-    # A message called TestMessage is no test case, whatever pytest makes of its name.
+    # Keeps pytest from collecting a message called TestMessage.
     __test__: ClassVar[bool] = False
 
     action: Any
@@ -40,25 +41,25 @@ class BaseMessage(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a message that nothing could recognise."""
+        """Refuse a message whose action cannot be recognised."""
         super().__pydantic_init_subclass__(**kwargs)
         if not _is_abstract(cls):
             _check_action(cls)
 
 
 def actions_of(message_type: type[BaseMessage]) -> tuple[str, ...]:
-    """Return the actions of ``message_type`` as text, () for a mere base."""
+    """Return the actions of ``message_type`` as text, () if it names none."""
     values = _literal_values(message_type)
     if values is None:
         return ()
-    # A member of `class Kind(str, Enum)` is text, but not what str() makes of it.
+    # str() of a member of `class Kind(str, Enum)` is 'Kind.NAME', not its value.
     return tuple(
         value.value if isinstance(value, enum.Enum) else value for value in values
     )
 
 
 def action_of(message: BaseMessage) -> str:
-    """Return the action of ``message`` as text, a member of an enum by its value."""
+    """Return the action of ``message`` as text: of a member of an enum, its value."""
     action = message.action
     return str(action.value if isinstance(action, enum.Enum) else action)
 
@@ -101,7 +102,7 @@ def _check_action(message_type: type[BaseMessage]) -> None:
             )
         raise TypeError(
             f"{message_type.__module__}.{message_type.__qualname__} {problem}: "
-            f"{remedy}, or add abc.ABC to the bases of what is no message itself."
+            f"{remedy}, or, where it only serves as a base, add abc.ABC to its bases."
         )
     for value in values:
         if not isinstance(value, str):

@@ -8,7 +8,7 @@ __all__ = ["PingMessage"]
 
 
 class PingMessage(BaseMessage):
-    """Asks whether the connection is alive; the answer is a ``PongMessage``."""
+    """A question whether the connection is alive; a ``PongMessage`` answers it."""
 
     action: Literal["ping"] = "ping"
     payload: None = None

@@ -23,14 +23,14 @@ __all__ = [
 
 
 class PongMessage(BaseMessage):
-    """Answers a ``PingMessage``."""
+    """The answer to a ``PingMessage``."""
 
     action: Literal["pong"] = "pong"
     payload: None = None
 
 
 class ErrorMessage(BaseMessage):
-    """Says that a frame could not be handled.
+    """A report that a frame could not be handled.
 
     Attributes:
         payload: For a bad frame, a list with one ``{"type", "loc", "msg"}`` for each
@@ -47,8 +47,8 @@ class AuthenticationPayload(BaseModel):
 
     Attributes:
         status_code: An HTTP status: 200 when the connection is authenticated.
-        status_text: The same in words.
-        data: What the authenticator adds, such as the reason of a refusal.
+        status_text: The status in words.
+        data: What the authenticator adds, such as the reason for a refusal.
     """
 
     status_code: int
@@ -57,28 +57,28 @@ class AuthenticationPayload(BaseModel):
 
 
 class AuthenticationMessage(BaseMessage):
-    """Says how authentication went, before anything else is said."""
+    """The outcome of authentication, sent before any message is handled."""
 
     action: Literal["authentication"] = "authentication"
     payload: AuthenticationPayload
 
 
 class CompleteMessage(BaseMessage):
-    """Says that a frame of the client was handled to its end."""
+    """The signal that a frame of the client was handled to its end."""
 
     action: Literal["complete"] = MESSAGE_ACTION_COMPLETE
     payload: None = None
 
 
 class GroupCompleteMessage(BaseMessage):
-    """Says that a group message was delivered to this connection."""
+    """The signal that this connection handled a group message."""
 
     action: Literal["group_complete"] = GROUP_ACTION_COMPLETE
     payload: None = None
 
 
 class EventCompleteMessage(BaseMessage):
-    """Says that this connection handled an event to its end."""
+    """The signal that this connection handled an event to its end."""
 
     action: Literal["event_complete"] = EVENT_ACTION_COMPLETE
     payload: None = None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic.alias_generators import to_camel, to_snake
 
 ACTION: Final = "action"
-"""The field of every message that tells what it is."""
+"""The field of every message that names its action."""
 
 _CACHED_KEYS = 4096
 # Field names are short; a longer key is data, and must not fill the cache.
@@ -21,10 +21,10 @@ _LONGEST_KEY = 64
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How the keys of messages stand on the wire.
+    """The keys of messages on the wire.
 
     Attributes:
-        action_key: The key of the action, exactly.
+        action_key: The key of the action; it is never changed to camelCase.
         camel: Whether all other keys are in camelCase.
     """
 
@@ -50,7 +50,7 @@ class Wire:
     def read(self, content: dict[str, Any]) -> dict[str, Any]:
         """Return a decoded frame with the keys that its message has in Python.
 
-        What is called ``action`` on the wire, where that is not the key of the action,
+        Where the action has another key, a value that is called ``action`` on the wire
         is left out.
 
         Args:
@@ -69,7 +69,8 @@ def camelize(content: Any) -> Any:
     """Return ``content`` with every key of its dicts, at any depth, in camelCase.
 
     A key that :func:`decamelize` could not bring back, such as ``address_1``, and a key
-    that is no identifier, such as ``"2024-01-01"`` or ``"Jane Doe"``, stays as it is.
+    that is not an identifier, such as ``"2024-01-01"`` or ``"Jane Doe"``, stays as it
+    is.
     """
     return _rename(content, _camelize_key)
 
@@ -77,7 +78,7 @@ def camelize(content: Any) -> Any:
 def decamelize(content: Any) -> Any:
     """Return ``content`` with every key of its dicts, at any depth, in snake_case.
 
-    A key without a capital letter, and a key that is no identifier, stays as it is.
+    A key without a capital letter, and a key that is not an identifier, stays as it is.
     """
     return _rename(content, _decamelize_key)
 

@@ -53,7 +53,7 @@ class InvitationView(generics.GenericAPIView):
     serializer_class = InvitationSerializer
 
     def post(self, request: Request, room_id: int) -> Response:
-        """Invite, and notify whoever was no member before."""
+        """Invite a user, and notify them if they were not a member before."""
         room = self.get_object()
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -45,15 +45,15 @@ MENTION = re.compile(r"@([\w.+-]+)")
 
 
 class UserAuthenticator(DjangoAuthenticator):
-    """Lets users in who are logged in, in a browser or with a token."""
+    """Admits users who are logged in, in a browser or with a token."""
 
-    # The token first: what it says to a client without credentials makes it a 401.
+    # The token first: its challenge gives a client without credentials a 401.
     authentication_classes = [TokenAuthentication, SessionAuthentication]
     permission_classes = [IsAuthenticated]
 
 
 class RoomAuthenticator(UserAuthenticator):
-    """Lets the members of the room in that the URL names."""
+    """Admits members of the room named in the URL."""
 
     permission_classes = [IsAuthenticated, IsRoomMember]
     queryset = Room.objects.all()
@@ -87,7 +87,7 @@ class RoomConsumer(AsyncJsonWebsocketConsumer):
             await self.broadcast_message(joined, exclude_current=True)
 
     async def disconnect(self, code: int) -> None:
-        """Leave the room, if this connection ever entered it."""
+        """Leave the room, if this connection has entered it."""
         if self.room is not None and presence.leave(self.room.pk, self.username):
             left = LeftMessage(payload=User(user=self.username))
             await self.broadcast_message(left, self.group_of(self.room.pk))
@@ -99,7 +99,7 @@ class RoomConsumer(AsyncJsonWebsocketConsumer):
 
     @ws_handler(output_type=PostedMessage)
     async def handle_chat(self, message: ChatMessage) -> None:
-        """Keep what is said, and say it to everyone in the room."""
+        """Save what is said, and send it to everyone in the room."""
         row = await Message.objects.acreate(
             room=self.room, author=self.scope["user"], text=message.payload.text
         )
@@ -108,7 +108,7 @@ class RoomConsumer(AsyncJsonWebsocketConsumer):
 
     @ws_handler
     async def handle_history(self, message: HistoryRequest) -> HistoryMessage:
-        """Tell a client what it missed, a page at a time."""
+        """Return what a client missed, a page at a time."""
         rows = self.room.messages.filter(pk__gt=message.payload.after)
         rows = rows.select_related("author")[: HISTORY_LENGTH + 1]
         messages = [Posted.from_row(row) async for row in rows]
@@ -120,12 +120,12 @@ class RoomConsumer(AsyncJsonWebsocketConsumer):
 
     @event_handler
     async def handle_member_removed(self, event: MemberRemovedEvent) -> None:
-        """Show those out who are no members any more."""
+        """Disconnect users who are no longer members."""
         if event.payload.user_id == self.scope["user"].pk:
             await self.close(4403)
 
     async def notify_mentioned(self, row: Message) -> None:
-        """Notify the other members whom a message calls by ``@name``."""
+        """Notify the other members whom a message names by ``@name``."""
         names = set(MENTION.findall(row.text)) - {self.username}
         if not names:
             return
@@ -158,7 +158,7 @@ class NotificationConsumer(AsyncJsonWebsocketConsumer):
 
     @event_handler
     async def handle_notify(self, event: NotifyEvent) -> NotificationMessage:
-        """Tell the client."""
+        """Pass the notification on to the client."""
         return NotificationMessage(payload=event.payload)
 
 

@@ -79,7 +79,7 @@ class History(BaseModel):
 
 
 class HistoryMessage(BaseMessage):
-    """To the client: that was said; ask again where there is more."""
+    """To the client: this was said; ask again if there is more."""
 
     action: Literal["history"] = "history"
     payload: History
@@ -125,7 +125,7 @@ class Removal(BaseModel):
 
 
 class MemberRemovedEvent(BaseMessage):
-    """To the connections of a room: this user is no member any more."""
+    """To the connections of a room: this user is no longer a member."""
 
     action: Literal["member_removed"] = "member_removed"
     payload: Removal
@@ -145,7 +145,7 @@ class Notification(BaseModel):
 
 
 class NotifyEvent(BaseMessage):
-    """To the connections of a user: tell them."""
+    """To the connections of a user: pass this on."""
 
     action: Literal["notify"] = "notify"
     payload: Notification

@@ -9,7 +9,7 @@ from example_project.chat.models import Room
 
 
 class IsRoomMember(BasePermission):
-    """Lets the members of a room in."""
+    """Admits the members of a room."""
 
     message = "You are not a member of this room."
 

@@ -1,7 +1,7 @@
 """Who is in which room now.
 
-Kept in this process, as the in-memory channel layer is. A project with several
-processes keeps it where its channel layer is, in Redis.
+It is kept in this process, as the in-memory channel layer is. A project with several
+processes would keep it in Redis, as its channel layer.
 """
 
 from collections import Counter, defaultdict

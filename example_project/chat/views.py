@@ -33,7 +33,7 @@ class SignUpView(CreateView):
 
 @login_required
 def room_list(request: HttpRequest) -> HttpResponse:
-    """Show the rooms of the user; create one."""
+    """Show the rooms of the user, or create one."""
     form = RoomForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         room = form.save()
@@ -45,7 +45,7 @@ def room_list(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def room(request: HttpRequest, room_id: int) -> HttpResponse:
-    """Show what was said last; the page goes on over its socket."""
+    """Show what was said last; the rest comes over the socket of the page."""
     room = get_object_or_404(request.user.rooms, pk=room_id)
     newest = room.messages.select_related("author").reverse()[:HISTORY_LENGTH]
     context = {
@@ -59,7 +59,7 @@ def room(request: HttpRequest, room_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def leave_room(request: HttpRequest, room_id: int) -> HttpResponse:
-    """End a membership, and the connections that rested on it."""
+    """End a membership, and the connections that depend on it."""
     room = get_object_or_404(request.user.rooms, pk=room_id)
     room.members.remove(request.user)
     RoomConsumer.broadcast_event_sync(

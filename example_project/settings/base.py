@@ -4,7 +4,7 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Fine for a demonstration on one's own machine, and for nothing else.
+# Only for a demonstration on one's own machine.
 SECRET_KEY = "not-a-secret"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
@@ -17,7 +17,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework.authtoken",
-    # For the checks of CHANX and ASGI_APPLICATION; nothing else needs it here.
+    # For its `test` command, and its checks of CHANX and ASGI_APPLICATION.
     "chanx_testing",
     "example_project.chat",
 ]
@@ -63,7 +63,7 @@ CHANNEL_LAYERS = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # First: what it says to a client without credentials makes the answer a 401.
+        # First: its challenge makes the answer to a client without credentials a 401.
         "rest_framework.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],

@@ -2,7 +2,7 @@
 
 from example_project.settings.base import *
 
-# Tells a test when a message, a broadcast or an event has been handled to its end.
+# Signals show a test that a message, a broadcast or an event has been handled.
 CHANX = {
     "SEND_COMPLETION": True,
     "LOG_WEBSOCKET_MESSAGE": False,

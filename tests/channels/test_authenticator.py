@@ -754,6 +754,15 @@ class SettingsTests(KeptOpenTestCase):
         )
         self.assertEqual(len(outcome.messages), 1)
 
+    async def test_owner_of_send_message_is_not_asked(self) -> None:
+        class Owner(Outcome):
+            def resolve_setting(self, name: str) -> bool:
+                raise AssertionError("The consumer hands the value down.")
+
+        outcome = Owner(Anybody)
+        await outcome.authenticator.authenticate(websocket_scope())
+        self.assertEqual(len(outcome.messages), 1)
+
 
 class RoomConsumer(AsyncJsonWebsocketConsumer):
     """Says who came, once they are in."""
@@ -779,11 +788,60 @@ class LoudConsumer(SessionConsumer):
     send_authentication_message = True
 
 
+class WrappingConsumer(SessionConsumer):
+    """Gives its authenticator a plain function, which leads to no consumer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        send = self.send_message
+
+        async def send_message(message: BaseMessage) -> None:
+            await send(message)
+
+        self.send_message = send_message  # type: ignore[method-assign]
+
+
+class QuietConsumer(WrappingConsumer):
+    """Sends no outcome, whatever the settings say."""
+
+    send_authentication_message = False
+
+
+class UnsetConsumer(WrappingConsumer):
+    """Has a setting of its own, and no attribute."""
+
+    @classmethod
+    def framework_setting(cls, name: str) -> Any:
+        if name == "SEND_AUTHENTICATION_MESSAGE":
+            return False
+        return super().framework_setting(name)
+
+
+class LoudAuthenticator(SessionOnly):
+    send_authentication_message = True
+
+
+class LoudAuthenticatorConsumer(UnsetConsumer):
+    """Has an authenticator with the attribute."""
+
+    authenticator_class = LoudAuthenticator
+
+
+class QuietLoudAuthenticatorConsumer(QuietConsumer):
+    """Has the attribute, as its authenticator has."""
+
+    authenticator_class = LoudAuthenticator
+
+
 application = URLRouter(
     [
         path("rooms/<slug:name>/", RoomConsumer.as_asgi()),
         path("session/", AuthMiddlewareStack(SessionConsumer.as_asgi())),
         path("loud/", LoudConsumer.as_asgi()),
+        path("quiet/", QuietConsumer.as_asgi()),
+        path("unset/", UnsetConsumer.as_asgi()),
+        path("loud-authenticator/", LoudAuthenticatorConsumer.as_asgi()),
+        path("quiet-loud-authenticator/", QuietLoudAuthenticatorConsumer.as_asgi()),
     ]
 )
 
@@ -829,6 +887,29 @@ class EndToEndTests(KeptOpenTestCase):
         frame = await communicator.receive_json_from()
         self.assertEqual(frame["payload"]["status_code"], 403)
         await communicator.disconnect()
+
+    async def first_frame(self, where: str) -> str:
+        communicator = connection(where, Credentials())
+        await communicator.connect()
+        frame = await communicator.receive_output()
+        await communicator.disconnect()
+        return str(frame["type"])
+
+    async def test_consumer_hands_down_its_attribute(self) -> None:
+        self.assertEqual(await self.first_frame("/quiet/"), "websocket.close")
+
+    async def test_consumer_hands_down_the_setting_it_resolved(self) -> None:
+        self.assertEqual(await self.first_frame("/unset/"), "websocket.close")
+
+    async def test_attribute_of_the_authenticator_wins_over_the_setting(self) -> None:
+        self.assertEqual(
+            await self.first_frame("/loud-authenticator/"), "websocket.send"
+        )
+
+    async def test_attribute_of_the_consumer_wins_over_the_authenticator(self) -> None:
+        self.assertEqual(
+            await self.first_frame("/quiet-loud-authenticator/"), "websocket.close"
+        )
 
     @override_settings(CHANX={"SEND_AUTHENTICATION_MESSAGE": False})
     async def test_refusal_without_a_message_is_a_close_alone(self) -> None:

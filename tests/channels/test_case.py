@@ -469,7 +469,7 @@ class TestMistakes:
 
         told = Told()
         monkeypatch.setattr("sys.__stderr__", told)
-        monkeypatch.setattr("chanx_testing.channels.testing.STUCK_SECONDS", 0.0)
+        monkeypatch.setattr("chanx_testing.channels.async_fixtures.STUCK_SECONDS", 0.0)
 
         class Stuck(LobbyConsumer):
             @ws_handler

@@ -53,14 +53,14 @@ def test_a_type_that_is_no_message_is_refused():
 
 
 def test_an_input_type_that_is_no_message_is_refused():
-    with pytest.raises(TypeError, match=r"input_type=<class 'dict'>, which is no mess"):
+    with pytest.raises(TypeError, match=r"input_type=<class 'dict'>, which is not a"):
 
         @ws_handler(input_type=dict)
         async def handle_chat(self, message) -> None: ...
 
 
 def test_an_output_type_that_is_no_message_is_refused():
-    with pytest.raises(TypeError, match=r"output_type=<class 'int'>, which is no mess"):
+    with pytest.raises(TypeError, match=r"output_type=<class 'int'>, which is not a"):
 
         @ws_handler(output_type=[PongMessage, int])
         async def handle_chat(self, message: Chat) -> None: ...

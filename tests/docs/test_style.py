@@ -11,9 +11,15 @@ _WORDS = re.compile(
 )
 
 
+PAGES = [
+    *all_pages(),
+    *(ROOT / f"{name}.md" for name in ("CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")),
+]
+
+
 def lines():
     """Yield each line of prose of every page, and where it stands."""
-    for page in all_pages():
+    for page in PAGES:
         for number, line in prose_of(page):
             if not line.startswith(("|", "<!--")):
                 yield f"{page.relative_to(ROOT)}:{number}: {line}", line
@@ -28,5 +34,5 @@ def test_no_word_belittles_or_praises():
 
 
 def test_nothing_is_left_to_do():
-    pages = {page: page.read_text(encoding="utf-8") for page in all_pages()}
+    pages = {page: page.read_text(encoding="utf-8") for page in PAGES}
     assert [str(page) for page, text in pages.items() if "TODO" in text] == []

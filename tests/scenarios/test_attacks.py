@@ -84,7 +84,7 @@ class TestEndlessFrames:
             def validate_python(content):
                 return content
 
-        communicator._typed_adapter = Anything
+        communicator._chanx.language._given = Anything
         async with asyncio.timeout(20):
             with pytest.raises(IncompleteMessages, match="one frame after the other"):
                 await communicator.receive_all_messages("over", timeout=0.02)

@@ -47,6 +47,15 @@ async def three_frames_then_crash(scope, receive, send):
     raise LookupError("no fourth")
 
 
+async def completing(scope, receive, send):
+    """Count up to the number in the first frame, each with a completion signal."""
+    await accept(receive, send)
+    for number in range(int((await receive())["text"])):
+        await send_json(send, {"action": "count", "payload": number})
+        await send_json(send, {"action": "complete"})
+    await receive()
+
+
 async def return_at_once(scope, receive, send):
     """Neither accept nor close."""
     await receive()

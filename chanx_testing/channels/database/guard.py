@@ -9,7 +9,7 @@ for as long as any application runs.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -44,8 +44,11 @@ CLOSING: Final = {
 
 
 @cache
-def _replacement(module: str, name: str) -> Replacement:
-    return Replacement(import_module(module), name, CLOSING[module, name])
+def _replacements() -> tuple[Replacement, ...]:
+    return tuple(
+        Replacement(import_module(module), name, make)
+        for (module, name), make in CLOSING.items()
+    )
 
 
 @contextmanager
@@ -57,9 +60,12 @@ def connections_kept_open() -> Iterator[None]:
     the place meanwhile (Channels' own communicator does, and ``mock.patch``), that one
     stays; should ours come back later, it closes connections as the original does.
     """
-    with ExitStack() as stack:
-        for module, name in CLOSING:
-            # A later Channels may do without one of the names.
-            if hasattr(import_module(module), name):
-                stack.enter_context(_replacement(module, name).held())
+    # A later Channels may do without one of the names.
+    there = [each for each in _replacements() if hasattr(each.owner, each.name)]
+    for replacement in there:
+        replacement.hold()
+    try:
         yield
+    finally:
+        for replacement in there:
+            replacement.let_go()

@@ -1,16 +1,16 @@
-"""An application under test: its task, what it raised, what it left behind."""
+"""An application under test: an ASGI application in memory, in a task of its own."""
 
 import asyncio
 import inspect
-import weakref
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
+from chanx_testing.core.client.failures import Failures, says_client_left
+from chanx_testing.core.client.frame_queue import AsgiMessage
 from chanx_testing.core.idle import describe_task, failed_tasks, tasks_created_by
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import Broadcast
@@ -18,6 +18,73 @@ from chanx_testing.core.trace.showing import show_error
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
+
+Application = Callable[..., Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+
+
+class Peer(Protocol):
+    """What is at the other end of a connection.
+
+    :class:`ApplicationUnderTest` is an application in memory. A socket to a server may
+    take its place: it has the same methods, and nothing in a connection asks which of
+    them it has.
+
+    Attributes:
+        application: The ASGI application, where there is one in this process.
+        task: The task that is done when the other end is. Only after :meth:`start`.
+    """
+
+    application: Application
+    task: "asyncio.Task[Any]"
+
+    def start(
+        self,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
+        *,
+        guard: AbstractContextManager[Any],
+        failures: Failures,
+        note: Callable[[str], None],
+        end_was_read: Callable[[], bool],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Begin the conversation, on the running loop.
+
+        Args:
+            scope: The scope of the handshake.
+            receive: Returns the next ASGI message of the client.
+            send: Takes an ASGI message for the client.
+            guard: A context that is to be open for the whole conversation.
+            failures: Takes what goes wrong.
+            note: Called with a sentence on each event beside the wire.
+            end_was_read: Returns whether the other end knows that the client has left.
+            on_end: Called when the other end has ended.
+        """
+
+    def describe(self) -> str:
+        """Return a sentence on what it is doing now."""
+
+    def stop(self) -> None:
+        """Cancel it, from any thread; do not wait for it."""
+
+    async def cancel(self) -> bool:
+        """Cancel it, wait for its end, and return whether it let itself be cancelled.
+
+        If it did not, it was ended by force.
+        """
+
+    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that it started and that go on without it."""
+
+    def failed_tasks(self) -> list[tuple[str, BaseException]]:
+        """Return the tasks that it started and that failed with nobody waiting.
+
+        Returns:
+            The name of the coroutine and what it raised, for each.
+        """
 
 
 def single_callable(application: Any) -> Callable[..., Awaitable[Any]]:
@@ -36,27 +103,15 @@ def single_callable(application: Any) -> Callable[..., Awaitable[Any]]:
     return single
 
 
-def says_client_left(error: BaseException) -> bool:
-    """Return whether an exception says no more than that the client has left.
-
-    Starlette and Litestar raise a ``WebSocketDisconnect`` where an endpoint reads on
-    after the end, and an endpoint may let it pass: neither is imported here, so it is
-    known by its name. A task group wraps it into an exception group.
-    """
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(says_client_left, error.exceptions))
-    return any(base.__name__ == "WebSocketDisconnect" for base in type(error).__mro__)
-
-
 CANCELLATIONS: Final = 10
-"""How often an application is cancelled that catches its cancellation and goes on."""
+"""How many times to cancel a task that swallows its cancellation."""
 
 
 async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
     """Cancel tasks, again where they go on, and then end them by force.
 
     ``asyncio.run()`` cancels the tasks that it knows of and waits until they are done:
-    one that catches every cancellation would never let it end.
+    one that swallows every cancellation would never let it end.
 
     Returns:
         Whether all let themselves be cancelled, within a second.
@@ -80,211 +135,151 @@ async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
         if not task.cancelled():
             task.exception()
     for task in going_on:
-        asyncio._unregister_task(task)
+        # What keeps on awaiting is taken out of the list that asyncio.run() goes by.
+        # It is asyncio's own way out (3.11 to 3.14): a task that ends does the same.
+        unregister = getattr(asyncio, "_unregister_task", None)
+        if unregister is not None:
+            unregister(task)
     return False
 
 
-@dataclass
-class HandlerFailure:
-    """An exception that a consumer caught, logged and answered.
-
-    Attributes:
-        error: The exception.
-        doing: What the consumer was doing, for a person to read.
-        answered: Whether an error frame told the client of it.
-        seen: Whether the test received that frame.
-    """
-
-    error: Exception
-    doing: str
-    answered: bool = False
-    seen: bool = False
-
-
-class Watch:
+class Watcher:
     """The :class:`~chanx_testing.core.observe.reports.Watcher` of one application.
 
-    Contexts that name it outlive the application, in whatever holds a task or a timer;
-    so it does not hold the application.
+    The context of the application names it, and every task and timer that the
+    application makes holds a copy of that context, for longer than the application
+    lives. So it holds what it writes to, and not the application.
     """
 
-    def __init__(self, application: "ApplicationUnderTest") -> None:
-        self._application = weakref.ref(application)
+    def __init__(self, failures: Failures, note: Callable[[str], None]) -> None:
+        self._failures = failures
+        self._note = note
 
     def handler_failed(self, error: Exception, doing: str) -> None:
         """Note that a handler raised ``error``."""
-        if (application := self._application()) is not None:
-            application.failures.append(HandlerFailure(error, doing))
-            application.note(f"while {doing}: {show_error(error)}")
+        self._failures.handler_failed(error, doing)
+        self._note(f"while {doing}: {show_error(error)}")
 
     def broadcast_sent(self, broadcast: Broadcast) -> None:
         """Note a broadcast of the application."""
-        if (application := self._application()) is not None:
-            to = broadcast.channel_name or broadcast.groups
-            where = "its own groups" if to is None else repr(to)
-            application.note(
-                f"{broadcast.consumer.__name__}.{broadcast.method}"
-                f"({type(broadcast.message).__name__}) to {where} "
-                f"[broadcast {broadcast.id}]"
-            )
+        to = broadcast.channel_name or broadcast.groups
+        where = "its own groups" if to is None else repr(to)
+        self._note(
+            f"{broadcast.consumer.__name__}.{broadcast.method}"
+            f"({type(broadcast.message).__name__}) to {where} "
+            f"[broadcast {broadcast.id}]"
+        )
 
     def broadcast_received(self, broadcast_id: int) -> None:
         """Note that a broadcast reached this connection."""
-        if (application := self._application()) is not None:
-            application.note(f"[broadcast {broadcast_id}] arrived")
+        self._note(f"[broadcast {broadcast_id}] arrived")
 
 
 class ApplicationUnderTest:
-    """Runs one ASGI application and keeps what it raises until the test has seen it.
-
-    It holds nothing of the connection that it belongs to: a connection that the test
-    drops must be gone at once, and take the application with it.
+    """Runs one ASGI application; a :class:`Peer`.
 
     Args:
-        application: The ASGI application, called once.
-        scope: Its scope.
-        receive: What it reads from.
-        send: What it writes to.
-        guard: A context that is open for the whole life of the application.
-        end_was_read: Tells whether it has read that the connection has ended.
-        on_end: Called when the application has ended.
-        note: Called with a sentence on each event beside the wire.
+        application: The ASGI application, called once, by :meth:`start`.
     """
 
-    def __init__(
+    task: "asyncio.Task[Any]"
+
+    def __init__(self, application: Any) -> None:
+        self.application: Application = single_callable(application)
+        self._cancelled = False
+
+    def start(
         self,
-        application: Callable[..., Awaitable[Any]],
         scope: dict[str, Any],
-        receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         *,
         guard: AbstractContextManager[Any],
+        failures: Failures,
+        note: Callable[[str], None],
         end_was_read: Callable[[], bool],
         on_end: Callable[[], None],
-        note: Callable[[str], None],
     ) -> None:
+        """Run the application in a task; see :meth:`Peer.start`."""
+        self._failures = failures
+        self._note = note
         self._on_end = on_end
-        self._end_was_read = end_was_read
-        self.note = note
-        self.crash: BaseException | None = None
-        self.crash_seen = False
-        self.failures: list[HandlerFailure] = []
-        self._given: list[BaseException] = []
-        self._cancelled = False
-        self.loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         # A context of its own, as a server gives to each connection: what the test set
         # in its context variables must not reach the application.
         context = Context()
-        self._watch = Watch(self)
-        context.run(reports.watcher.set, self._watch)
-        self.task: asyncio.Task[Any] = self.loop.create_task(
-            self._run(application, scope, receive, send, guard), context=context
+        self._watcher = Watcher(failures, note)
+        context.run(reports.watcher.set, self._watcher)
+        self.task = self._loop.create_task(
+            self._run(scope, receive, send, guard, end_was_read), context=context
         )
         self.task.add_done_callback(self._ended)
 
     async def _run(
         self,
-        application: Callable[..., Awaitable[Any]],
         scope: dict[str, Any],
-        receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         guard: AbstractContextManager[Any],
+        end_was_read: Callable[[], bool],
     ) -> Any:
+        # What belongs to the connection is held by this call alone, and so for as long
+        # as the application runs: what a test has done with is gone at once, without a
+        # garbage collection.
         try:
             with guard:
-                return await application(scope, receive, send)
+                return await self.application(scope, receive, send)
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except SystemExit as error:
-            self.crash = error
+            self._crashed(error)
             # Out of a task it would end the loop at once, under the hands of the test.
             raise RuntimeError("The application raised SystemExit.") from error
         except BaseException as error:
             if self._cancelled and isinstance(error, GeneratorExit):
                 raise
-            if self._end_was_read() and says_client_left(error):
+            if end_was_read() and says_client_left(error):
                 # How an endpoint ends that reads until there is nothing more to read.
                 return None
-            # Read from here, so that asyncio still says "never retrieved" where no verb
-            # of a communicator ever hands it to the test.
-            self.crash = error
+            # Noted, and raised all the same: so asyncio still says "never retrieved"
+            # where no verb of a communicator ever hands it to the test.
+            self._crashed(error)
             raise
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        if self.crash is not None:
-            self.note(f"application raised {show_error(self.crash)}")
+    def _crashed(self, error: BaseException) -> None:
+        self._failures.crashed(error, self._retrieve)
+
+    def _retrieve(self) -> None:
+        if self.task.done() and not self.task.cancelled():
+            self.task.exception()
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        if self._failures.crash is not None:
+            self._note(f"application raised {show_error(self._failures.crash)}")
         elif task.cancelled():
-            self.note("application was cancelled")
+            self._note("application was cancelled")
         else:
-            self.note("application ended")
+            self._note("application ended")
         self._on_end()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the application's task is over, for whatever reason."""
-        return self.task.done()
-
-    def raise_crash(self) -> None:
-        """Raise what the application raised, if it did; the test has seen it then."""
-        if self.crash is not None:
-            self.crash_seen = True
-            # Without this asyncio would complain that nobody looked.
-            if self.task.done() and not self.task.cancelled():
-                self.task.exception()
-            raise self.crash
-
-    def unanswered_failure(self) -> HandlerFailure | None:
-        """Return the failure that the next error frame tells of, or None."""
-        return next((item for item in self.failures if not item.answered), None)
-
-    def unseen_errors(self) -> list[BaseException]:
-        """Take what went wrong and was not shown to the test, most important first.
-
-        That is: what the application raised, what its handlers raised, what tasks
-        raised that it started and did not wait for. Each is given once.
-        """
-        errors: list[BaseException] = []
-        if self.crash is not None and not self.crash_seen:
-            self.crash_seen = True
-            if self.task.done() and not self.task.cancelled():
-                self.task.exception()
-            errors.append(self.crash)
-        for failure in self.failures:
-            if not failure.seen:
-                failure.seen = True
-                failure.error.add_note(
-                    f"Raised while {failure.doing}. The consumer caught it and went "
-                    f"on; the test neither received the error frame nor said that it "
-                    f"expects errors (communicator.expect_errors())."
-                )
-                errors.append(failure.error)
-        for name, error in failed_tasks(self.loop, reports.watcher, self._watch):
-            if any(error is known for known in self._given):
-                continue
-            self._given.append(error)
-            error.add_note(
-                f"Raised in {name}, a task that the application left behind."
-            )
-            errors.append(error)
-        return errors
-
-    def leftover_tasks(self) -> list[asyncio.Task[Any]]:
-        """Return the tasks that the application started and that go on without it."""
-        return [
-            task
-            for task in tasks_created_by(self.loop, reports.watcher, self._watch)
-            if task is not self.task and not task.done()
-        ]
 
     def describe(self) -> str:
         """Return a sentence on what the application is doing now."""
-        if not self.ended:
+        if not self.task.done():
             return f"application: waiting in {describe_task(self.task)}"
-        if self.crash is not None:
-            return f"application: raised {type(self.crash).__name__}"
+        if self._failures.crash is not None:
+            return f"application: raised {type(self._failures.crash).__name__}"
         return (
             "application: cancelled" if self.task.cancelled() else "application: ended"
         )
+
+    def stop(self) -> None:
+        """Cancel the application, from any thread; do not wait for it."""
+        # The loop may be closed already; then nothing is left to cancel.
+        with suppress(RuntimeError):
+            if _running_loop() is self._loop:
+                self.task.cancel()
+            else:
+                self._loop.call_soon_threadsafe(self.task.cancel)
 
     async def cancel(self) -> bool:
         """Cancel the application, as :func:`end_tasks` does.
@@ -294,3 +289,22 @@ class ApplicationUnderTest:
         """
         self._cancelled = True
         return await end_tasks([self.task])
+
+    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that the application started and that go on without it."""
+        return [
+            task
+            for task in tasks_created_by(self._loop, reports.watcher, self._watcher)
+            if task is not self.task and not task.done()
+        ]
+
+    def failed_tasks(self) -> list[tuple[str, BaseException]]:
+        """Return the tasks of the application that failed with nobody waiting."""
+        return failed_tasks(self._loop, reports.watcher, self._watcher)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

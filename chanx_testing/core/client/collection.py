@@ -1,7 +1,6 @@
 """Messages on their way to a stop action, and why it did not come."""
 
 import difflib
-from collections.abc import Collection as Actions
 from typing import Any, Final
 
 from chanx_testing.constants import (
@@ -10,15 +9,22 @@ from chanx_testing.constants import (
     GROUP_ACTION_COMPLETE,
     MESSAGE_ACTION_COMPLETE,
 )
+from chanx_testing.core.client import errors
+from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import Frame
-from chanx_testing.core.trace.showing import conceal, shorten
+from chanx_testing.core.client.timeouts import Deadline
+from chanx_testing.core.idle import Verdict
+from chanx_testing.core.trace.showing import conceal, shorten, show_message
 
-SOURCES: Final = {
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
+CAUSES: Final = {
     MESSAGE_ACTION_COMPLETE: "a message that this client sent",
     GROUP_ACTION_COMPLETE: "broadcast_message() to a group that this connection is in",
     EVENT_ACTION_COMPLETE: "broadcast_event() or send_event() that reaches it",
 }
-
+"""What each completion signal follows."""
 
 SWITCHED_OFF: Final = (
     "SEND_COMPLETION is off for this consumer, so it sends no completion signals: set "
@@ -32,49 +38,134 @@ class Collection:
 
     Args:
         stop_action: The action that ends it.
-        newest_stimulus: When the test last acted, in ticks.
+        connection: Whose messages they are.
+        deadline: That of the call.
 
     Attributes:
         messages: The messages, typed.
-        contents: The same, as decoded JSON.
-        completions: The actions of the completion signals that came.
-        passed_over: The last such signal that belonged to an earlier step of the test.
+        done: Whether the stop action has come.
+        only_completed: Whether it was ``"complete"``, with no message before it.
     """
 
-    def __init__(self, stop_action: str, newest_stimulus: int) -> None:
-        self.stop_action = stop_action
-        self.newest_stimulus = newest_stimulus
+    def __init__(
+        self, stop_action: str, connection: Connection, deadline: Deadline
+    ) -> None:
         self.messages: list[Any] = []
-        self.contents: list[Any] = []
-        self.completions: list[str] = []
-        self.passed_over: Frame | None = None
+        self.done = False
+        self.only_completed = False
+        self._stop_action = stop_action
+        self._connection = connection
+        self._language = connection.language
+        self._deadline = deadline
+        # An act of the test that comes while messages are collected is of no account:
+        # what was there before it is older all the same.
+        self._last_act = connection.timeline.last_act
+        self._contents: list[Any] = []
+        self._completions: list[str] = []
+        # The last completion signal that belonged to an earlier step of the test.
+        self._passed_over: Frame | None = None
 
-    def is_stale(self, frame: Frame) -> bool:
-        """Return whether a completion signal belongs to an earlier step of the test."""
-        return not self.messages and frame.tick < self.newest_stimulus
-
-    def listed(self) -> str:
-        """Return what came, a line each, for a failure."""
-        came = [shorten(repr(conceal(item))) for item in self.contents]
-        return "".join(f"\n  {item}" for item in came) or " nothing"
-
-    def hints(
-        self, consumer: str | None, known: Actions[str] | None, *, completes: bool
-    ) -> list[str]:
-        """Return sentences on why the stop action may not have come.
+    def add(self, frame: Frame, content: Any) -> None:
+        """Add what was received.
 
         Args:
-            consumer: The name of the consumer, if it is known.
-            known: The actions that it can send, if it declares them.
-            completes: Whether it sends completion signals.
+            frame: The frame.
+            content: The same, decoded by the verb that took it.
+
+        Raises:
+            UndeclaredMessage: It is of none of the types that the consumer declares.
         """
-        stop = self.stop_action
+        action = self._language.action_of(content)
+        if self._language.note_completion(content):
+            self._completions.append(action)
+            if action != self._stop_action:
+                return
+            if not self.messages and frame.number < self._last_act:
+                self._passed_over = frame
+                return
+            self.done = True
+            self.only_completed = (
+                action == MESSAGE_ACTION_COMPLETE and not self.messages
+            )
+            return
+        self._contents.append(content)
+        self.messages.append(self._connection.decode(content))
+        self.done = action == self._stop_action
+
+    def end_without_stop(self, found: Frame | Verdict | None) -> list[Any]:
+        """Return the messages although the stop action did not come, where that is so.
+
+        Args:
+            found: What came instead: another frame than one of data, the verdict on why
+                nothing did, or None where the application has ended.
+
+        Raises:
+            IncompleteMessages: The stop action was to come.
+            Exception: What the application raised instead.
+        """
+        if self._ends_by_idleness():
+            if not self.messages:
+                self._connection.raise_crash()
+            return self.messages
+        if self._was_complete_before():
+            return []
+        raise self._error(found)
+
+    def _ends_by_idleness(self) -> bool:
+        return (
+            self._stop_action == MESSAGE_ACTION_COMPLETE
+            and not self._language.sends_completion()
+        )
+
+    def _was_complete_before(self) -> bool:
+        """Return whether what was passed over is what this client was to get.
+
+        The test has acted since, but not on this connection, whose last message had no
+        other answer.
+        """
+        frame, connection = self._passed_over, self._connection
+        return (
+            self._stop_action == MESSAGE_ACTION_COMPLETE
+            and not self._contents
+            and frame is not None
+            and frame.number > connection.sent_at
+            and connection.closed is None
+            and not connection.ended
+        )
+
+    # Why it did not come.
+
+    def _error(self, found: Frame | Verdict | None) -> errors.IncompleteMessages:
+        shown = [shorten(repr(conceal(item))) for item in self._contents]
+        listed = "".join(f"\n  {item}" for item in shown) or " nothing"
+        crash = self._connection.failures.crash
+        if crash is not None and not isinstance(found, Frame):
+            crash.add_note(
+                f"The application raised this while messages were collected; "
+                f"received until then:{listed}"
+            )
+            self._connection.raise_crash()
+        if isinstance(found, Frame):
+            instead = f"Instead of more messages came {show_message(found.message)}."
+        else:
+            instead = f"Then {self._connection.why_nothing(found)}"
+        error = errors.IncompleteMessages(
+            f"Expected messages up to the action {self._stop_action!r} "
+            f"{self._deadline}, but it did not come. Received:{listed}\n"
+            + " ".join([instead, *self._hints()])
+        )
+        error.messages = tuple(self._contents)
+        return self._connection.with_transcript(error)
+
+    def _hints(self) -> list[str]:
+        """Return sentences on why the stop action may not have come."""
+        stop = self._stop_action
         if stop not in COMPLETE_ACTIONS:
-            return self._unknown_action(consumer, known)
-        if not completes:
+            return self._unknown_action()
+        if not self._language.sends_completion():
             return [SWITCHED_OFF]
-        hints = [f"{stop!r} follows {SOURCES[stop]}."]
-        others = sorted(set(self.completions) - {stop})
+        hints = [f"{stop!r} follows {CAUSES[stop]}."]
+        others = sorted(set(self._completions) - {stop})
         if others:
             hints.append(
                 f"The completion {', '.join(map(repr, others))} came: did you mean "
@@ -82,14 +173,15 @@ class Collection:
             )
         return hints
 
-    def _unknown_action(
-        self, consumer: str | None, known: Actions[str] | None
-    ) -> list[str]:
-        if known is None or self.stop_action in known:
+    def _unknown_action(self) -> list[str]:
+        known = self._language.outgoing_actions
+        if known is None or self._stop_action in known:
             return []
-        nearest = difflib.get_close_matches(self.stop_action, known, n=1)
+        nearest = difflib.get_close_matches(self._stop_action, known, n=1)
         suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        actions = f"{', '.join(sorted(known))}.{suggestion}"
+        who, actions = self._language.consumer_name, ", ".join(sorted(known))
         return [
-            f"{self.stop_action!r} is not an action that {consumer} can send: {actions}"
+            f"{self._stop_action!r} is not an action that {who} can send: "
+            + actions
+            + f".{suggestion}"
         ]

@@ -1,202 +1,297 @@
-"""The life of one WebSocket connection: handshake, waits, errors, end.
+"""One end of a WebSocket: how far it has come, and what its two ends tell each other.
 
 What a server and an application may say to each other is in the ASGI specification,
 "WebSocket", https://asgi.readthedocs.io/en/latest/specs/www.html#websocket
+
+A communicator *has* a connection. The connection, and all that it is made of, never
+hold the communicator: nobody but the test does, so that one which the test drops is
+gone at once and takes its application with it.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Final, TypeVar
 
+from chanx_testing.core import idle
 from chanx_testing.core.client import errors
-from chanx_testing.core.client.application import (
-    ApplicationUnderTest,
+from chanx_testing.core.client.acts import broadcasts_are_acts
+from chanx_testing.core.client.application import Peer
+from chanx_testing.core.client.failures import Failures
+from chanx_testing.core.client.frame_queue import (
+    NEVER_STOPS_SENDING,
+    AsgiMessage,
+    Frame,
+    FrameQueue,
 )
-from chanx_testing.core.client.frame_queue import AsgiMessage, Frame
-from chanx_testing.core.client.handshake import Handshake
+from chanx_testing.core.client.handshake import Closed, Handshake
+from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.lifespan import (
     Lifespan,
     has_lifespan,
     shared_lifespan,
 )
-from chanx_testing.core.client.link import Closed, disconnect_event
-from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline
-from chanx_testing.core.client.watched import ENDLESS, Watched, kept
-from chanx_testing.core.observe.reports import ticks
-from chanx_testing.core.trace.showing import show_error
+from chanx_testing.core.client.rules import EXTENSION as DENIAL
+from chanx_testing.core.client.rules import Rules
+from chanx_testing.core.client.timeouts import Deadline, deadline_after
+from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.observe.reports import watcher
+from chanx_testing.core.trace.showing import show_path
+from chanx_testing.core.trace.timeline import Timeline, TimelineOfFirstUse
+from chanx_testing.core.trace.transcript import Transcript
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
 
+_E = TypeVar("_E", bound=BaseException)
 
-@contextmanager
-def connections_kept() -> Iterator[list["Connection"]]:
-    """Hold every connection that starts while the block runs, whoever made it.
+SETTLE_SECONDS: Final = 0.1
+"""How long a step may take to rest where an outside descriptor forbids proof."""
 
-    A connection that nobody holds is gone at once, and its application is cancelled
-    instead of told of the end. A test case that ends its connections itself needs them.
+UNREAD_FRAMES: Final = 1000
+"""After so many frames that nobody has taken an application lets others run."""
 
-    Yields:
-        The connections, in the order in which they started.
-    """
-    connections: list[Connection] = []
-    token = kept.set(connections)
-    try:
-        yield connections
-    finally:
-        kept.reset(token)
+REFUSED: Final = 1006
+"""The close code that a server reports to an application that refused a handshake."""
 
 
-class Connection(Watched):
-    """A WebSocket client of an ASGI application that runs beside it, in the same loop.
+def disconnect_event(code: int, reason: str) -> AsgiMessage:
+    """Return what an application is told when its connection has ended."""
+    return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
-    It may be made anywhere, also where no loop runs. The application starts with the
-    first verb that needs it; until then :attr:`scope` may be changed. From then on the
-    connection belongs to that event loop.
+
+class Connection:
+    """One connection of one communicator.
 
     Args:
-        application: The ASGI application.
-        path: The path, with the query string; a full ``ws://`` URL is taken as well.
-        headers: Pairs of name (lower case) and value, both bytes.
-        subprotocols: The subprotocols that the client offers.
-        spec_version: The version of the ASGI WebSocket specification for the scope.
+        peer: What is at the other end.
+        scope: The ASGI scope of the handshake.
+        language: How the messages of the consumer look.
         lifespan: Whether the application is started up before the connection and shut
-            down after it. None: where it is known to have a lifespan; see
-            :func:`~chanx_testing.core.client.lifespan.has_lifespan`. Inside a block of
-            :func:`~chanx_testing.core.client.lifespan.lifespan` it never is.
+            down after it. None: where it is known to have a lifespan.
 
     Attributes:
-        scope: The ASGI connection scope, live until the application starts.
         input_queue: The ASGI messages that the application has not read yet.
-        output_queue: The ASGI messages that the test has not received yet.
-        response_headers: The headers of the accepted handshake; None before it.
+        output_queue: The frames that the test has not received yet.
+        failures: What went wrong, and what the test has seen of it.
         transcript: What was said, for failures.
+        response_headers: The headers of the accepted handshake; None before it.
+        started: Whether the application was started.
         event_loop: The loop that the application runs on; None until it starts.
-
-    Raises:
-        TypeError: ``path`` is not a string.
+        opened: The client sent its handshake.
+        accepted: The application accepted it.
+        closed: How the application closed the connection; None while it has not.
+        left: The code with which the client left; None while it has not.
+        told: The application was told of the end.
+        sent_at: When the client last sent something, in the order of the test.
     """
 
-    # Verbs: raw ASGI.
+    def __init__(
+        self,
+        peer: Peer,
+        scope: dict[str, Any],
+        language: Language,
+        *,
+        lifespan: bool | None = None,
+    ) -> None:
+        self.peer = peer
+        self.scope = scope
+        self.language = language
+        self.failures = Failures()
+        self._timeline = TimelineOfFirstUse()
+        query = scope["query_string"].decode("utf-8")
+        self.transcript = Transcript(show_path(scope["path"], query), self._timeline)
+        self.transcript.consumer = language.consumer_name
+        self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
+        self.output_queue = FrameQueue(self._timeline, self.failures.frame_taken)
+        self.response_headers: list[tuple[bytes, bytes]] | None = None
+        self.started = False
+        self.event_loop: asyncio.AbstractEventLoop | None = None
+        self.opened = False
+        self.accepted = False
+        self.closed: Closed | None = None
+        self.left: int | None = None
+        self.told = False
+        self.sent_at = 0
+        self._rules = Rules()
+        self._wants_lifespan = lifespan
+        self._own_lifespan: Lifespan | None = None
 
-    async def send_input(self, message: AsgiMessage) -> None:
-        """Give one ASGI message to the application; it starts if it has not yet.
+    # The test it belongs to.
+
+    @property
+    def timeline(self) -> Timeline:
+        """The order of the test that first used the connection."""
+        return self._timeline.get()
+
+    def deadline(self, timeout: Any, scale: Callable[[], float]) -> Deadline:
+        """Return the deadline of a verb that begins now; see :func:`deadline_after`."""
+        return deadline_after(timeout, scale, self.timeline)
+
+    # The application.
+
+    @property
+    def ended(self) -> bool:
+        """Whether the application has ended, for whatever reason."""
+        return self.started and self.peer.task.done()
+
+    def start(self, guard: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Start the application.
 
         Args:
-            message: A dict with a ``type``.
+            guard: Makes the context that is open for the whole life of the application.
+        """
+        self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
+        with ExitStack() as stack:
+            stack.enter_context(guard())
+            stack.enter_context(broadcasts_are_acts(self.timeline))
+            self.event_loop = asyncio.get_running_loop()
+            self.transcript.begin()
+            self.peer.start(
+                self.scope,
+                self.input_queue.get,
+                self._send_by_rules,
+                guard=stack.pop_all(),
+                failures=self.failures,
+                note=self.transcript.note,
+                end_was_read=self._end_was_read,
+                on_end=self.output_queue.wake_all,
+            )
+        self.started = True
+
+    def require_started(self) -> None:
+        """Make sure that there is an application from which something may come.
 
         Raises:
-            Exception: What the application raised, if it has crashed.
-            WrongEventLoop: The application runs on another loop.
+            NotConnected: It was never started.
         """
-        if self._on_own_loop().ended:
-            self._raise_crash()
-        self.transcript.add("→", message)
-        ticks.stimulate()
-        self._sent_at = ticks.last_stimulus
-        if message.get("type") == "websocket.disconnect":
-            self._link_state.told = True
-        await self.input_queue.put(message)
+        if not self.started:
+            raise errors.NotConnected(
+                f"Nothing can come from {self.transcript.path} yet: await connect() "
+                f"first, or use 'async with'."
+            )
 
-    async def receive_output(self, timeout: float | None = ONE_SECOND) -> AsgiMessage:
-        """Take the next ASGI message of the application.
-
-        A timeout leaves the application alive. Cancelling is safe: no message is lost.
+    def require_own_loop(self, *, to_end: bool = False) -> None:
+        """Make sure that the application, which was started, runs on this loop.
 
         Args:
-            timeout: Seconds; None for no limit.
-
-        Returns:
-            The message as the application sent it.
+            to_end: Only to end it, for which it may have ended with its loop.
 
         Raises:
-            NothingCame: A ``TimeoutError``: none came in time, or none can come.
-            Exception: What the application raised, once its messages are taken.
+            WrongEventLoop: It runs on another loop than this one, or ended with it.
         """
-        return await self._take_frame(self._deadline_after(timeout), "a frame")
+        if self.event_loop is asyncio.get_running_loop():
+            return
+        if self.ended and (to_end or not self.peer.task.cancelled()):
+            return
+        raise errors.WrongEventLoop(
+            f"{self.transcript.name} ({self.transcript.path}) was connected on "
+            f"another event loop than the one that runs now, and its application "
+            f"lives there. Each async_to_sync() call and each asyncio.run() has a "
+            f"loop of its own: write the test as 'async def', or put the whole "
+            f"conversation into one async function, for one async_to_sync()."
+        )
 
-    async def _take_frame(self, deadline: Deadline, expected: str) -> AsgiMessage:
-        found = await self._peek_frame(deadline)
-        if isinstance(found, Frame):
-            return self.output_queue.get_nowait()
-        raise self._nothing_came(expected, deadline, found)
-
-    # Verbs: the connection.
-
-    async def connect(self, timeout: float | None = ONE_SECOND) -> Handshake:
-        """Open the connection and let the application come to rest.
-
-        An application with a lifespan is started up first.
-
-        Args:
-            timeout: Seconds for the answer; None for no limit.
-
-        Returns:
-            A pair: ``(True, subprotocol or None)`` when accepted; ``(False, code)``
-            when rejected, with the close code or the HTTP status of a denial response.
-            It knows the headers, status and body of the answer too; see
-            :class:`~chanx_testing.core.client.handshake.Handshake`.
+    async def _send_by_rules(self, message: AsgiMessage) -> None:
+        """Be the ``send`` of the application.
 
         Raises:
-            NothingCame: A ``TimeoutError``: no answer in time, or none can come.
-            ProtocolError: The application sent something else than an answer.
-            AssertionError: It chose a subprotocol that is none of those offered.
-            LifespanError: The application failed its startup.
-            RuntimeError: The connection was opened before.
-            Exception: What the application raised.
+            ProtocolError: The application may not send that, or not now.
         """
-        if self._link_state.opened:
+        self._rules.check(message)
+        self._frame_came(self.output_queue.add(message))
+        # A server makes an application wait whose client does not read. Here it must at
+        # least let the test run, which could not even end it otherwise.
+        if self.output_queue.qsize() % UNREAD_FRAMES == 0:
+            await asyncio.sleep(0)
+
+    def _end_was_read(self) -> bool:
+        """Return whether the application knows that its connection has ended."""
+        return self.told and self.input_queue.empty()
+
+    def _frame_came(self, frame: Frame) -> None:
+        """Note what the application sends, as a server would."""
+        message = frame.message
+        self.transcript.add("←", message)
+        if frame.type == "websocket.accept":
+            self.accepted = True
+        elif frame.type == "websocket.close" and self.closed is None:
+            self.closed = Closed(
+                code=message.get("code") or 1000,
+                reason=message.get("reason") or "",
+                accepted=self.accepted,
+            )
+            # A server tells the application of the end also when the application itself
+            # brought it about.
+            if self.accepted:
+                self._tell_of_end(self.closed.code, self.closed.reason)
+            else:
+                self._tell_of_end(REFUSED)
+        elif self.failures.unanswered and self.language.is_error(frame):
+            self.failures.error_frame_came(frame)
+
+    def _tell_of_end(self, code: int, reason: str = "") -> None:
+        if not self.told:
+            self.told = True
+            self.input_queue.put_nowait(disconnect_event(code, reason))
+
+    # The handshake.
+
+    def open(self) -> None:
+        """Note that the client opens the connection.
+
+        Raises:
+            RuntimeError: It was opened before.
+        """
+        if self.opened:
             raise RuntimeError(
                 f"connect() was called twice on {self.transcript.name} "
                 f"({self.transcript.path}). A communicator is one connection: make "
                 f"another one for a second."
             )
-        self._link_state.opened = True
-        deadline = self._deadline_after(timeout)
-        await self._start_lifespan()
-        await self.send_input({"type": "websocket.connect"})
-        found = await self._peek_frame(deadline)
-        if not isinstance(found, Frame):
-            raise self._nothing_came(
-                "the application to accept or close the connection", deadline, found
-            )
-        answer = await self.receive_output(deadline.remaining())
-        handshake = await self._read_handshake(answer, deadline)
-        await self._let_settle(deadline)
-        return handshake
+        self.opened = True
 
-    async def _start_lifespan(self) -> None:
-        shared = shared_lifespan(self.application)
+    async def start_lifespan(self) -> None:
+        """Start the application up, where it has a lifespan that nobody has begun."""
+        application = self.peer.application
+        shared = shared_lifespan(application)
         if shared is not None:
             self.scope["state"] = {**shared.state, **self.scope.get("state", {})}
             return
         wanted = self._wants_lifespan
         if wanted is None:
-            wanted = has_lifespan(self.application)
+            wanted = has_lifespan(application)
         if wanted:
-            lifespan = Lifespan(self.application)
+            lifespan = Lifespan(application)
             await lifespan.startup()
             self._own_lifespan = lifespan
             self.scope["state"] = {**lifespan.state, **self.scope.get("state", {})}
 
-    async def _stop_lifespan(self) -> None:
+    async def stop_lifespan(self) -> None:
+        """Shut the application down, where this connection has started it up."""
         lifespan, self._own_lifespan = self._own_lifespan, None
         if lifespan is not None:
             await lifespan.shutdown()
 
-    async def _read_handshake(
+    async def read_handshake(
         self, answer: AsgiMessage, deadline: Deadline
     ) -> Handshake:
+        """Return what the first message of the application says of the handshake.
+
+        Args:
+            answer: That message.
+            deadline: For the rest of a denial response.
+
+        Raises:
+            AssertionError: It chose a subprotocol that the client did not offer.
+        """
         headers = list(answer.get("headers") or [])
         match answer["type"]:
             case "websocket.accept":
                 self.response_headers = headers
                 chosen, offered = answer.get("subprotocol"), self.scope["subprotocols"]
                 if chosen is not None and offered and chosen not in offered:
-                    raise self._with_transcript(
+                    raise self.with_transcript(
                         AssertionError(
                             f"Expected the application to choose a subprotocol that "
                             f"the client offers ({', '.join(offered)}), but it chose "
@@ -210,214 +305,237 @@ class Connection(Watched):
                 return Handshake.refuse(code, answer.get("reason") or "")
         body, more = b"", True
         while more:
-            part = await self._take_frame(deadline, "the body of the denial response")
+            part = await self.take(deadline, "the body of the denial response")
             body += part.get("body") or b""
             more = bool(part.get("more_body"))
         handshake = Handshake.deny(answer["status"], headers, body)
-        self._link_state.closed = Closed(code=handshake.status, accepted=False)
-        self._tell_of_end(1006)
+        self.closed = Closed(code=handshake.status, accepted=False)
+        self._tell_of_end(REFUSED)
         return handshake
 
-    async def __aenter__(self) -> Self:
-        """Connect.
+    # What goes to the application, and what comes from it.
+
+    async def send(self, message: AsgiMessage) -> None:
+        """Give one ASGI message to the application.
 
         Raises:
-            ConnectionRejected: The handshake was refused.
+            Exception: What the application raised, if it has ended with it.
         """
-        try:
-            await self.connect()
-        except BaseException as failure:
-            await self._leave_after(failure)
-            raise
-        # Not what connect() gave: a subclass may have it return what it likes.
-        if not self._link_state.accepted:
-            closed = self._link_state.closed or Closed(code=1000, accepted=False)
-            error = errors.ConnectionRejected(
-                f"Expected the connection to {self.transcript.path} to be accepted, "
-                f"but it was {closed}. "
-                f"To test a rejection use "
-                f"'accepted, code = await communicator.connect()'. "
-                f"{self.rejection_hint()}".rstrip()
+        if self.ended:
+            self.raise_crash()
+        self.transcript.add("→", message)
+        self.sent_at = self.timeline.test_acted()
+        if message.get("type") == "websocket.disconnect":
+            self.told = True
+        await self.input_queue.put(message)
+
+    def require_open(self) -> None:
+        """Make sure that a frame of data can be sent.
+
+        Raises:
+            NotConnected: The handshake was not sent yet.
+            ConnectionIsClosed: The connection has ended, by either side.
+            Exception: What the application raised, if it has crashed.
+        """
+        if not self.opened:
+            raise errors.NotConnected(
+                f"Nothing can be sent on {self.transcript.path} yet: await connect() "
+                f"first, or use 'async with'."
             )
-            error.code, error.reason = closed.code, closed.reason
-            self.add_transcript(error)
-            await self._leave_after(error)
-            raise error
-        return self
+        self.raise_crash()
+        if self.closed is not None:
+            how, code, reason = str(self.closed), self.closed.code, self.closed.reason
+        elif self.left is not None:
+            how, code, reason = f"left by the test with code {self.left}", self.left, ""
+        else:
+            if self.started:
+                self.require_own_loop()
+            if not self.ended:
+                return
+            how, code, reason = "ended: the application has returned", 1006, ""
+        error = errors.ConnectionIsClosed(
+            f"Nothing can be sent on {self.transcript.path}: the connection was {how}."
+        )
+        error.code, error.reason = code, reason
+        raise self.with_transcript(error)
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Disconnect; a failure of the block stays the headline."""
-        if exc is None:
-            await self.disconnect()
-            return
-        self.add_transcript(exc)
-        await self._leave_after(exc)
+    async def peek(self, deadline: Deadline) -> Frame | Verdict | None:
+        """Return the next frame, for a verb that takes it in its next step.
 
-    async def _leave_after(self, headline: BaseException) -> None:
-        """Disconnect after a failure, which stays the headline."""
-        try:
-            await self.disconnect()
-        except asyncio.CancelledError:
-            raise
-        # Whatever the application raised, SystemExit too, comes out of disconnect().
-        except BaseException as error:
-            if error is not headline:
-                headline.add_note(
-                    f"While {self.transcript.name} was disconnected afterwards: "
-                    f"{show_error(error)}"
-                )
+        Returns:
+            The frame; or the verdict on why none comes; or None where the application
+            has ended or closed, so that none can.
+        """
+        self.require_started()
+        while (frame := self.output_queue.free) is None:
+            self.require_own_loop()
+            if self.ended or self.closed is not None:
+                return None
+            verdict = await self.output_queue.arrival(deadline)
+            if verdict is not None and self.output_queue.free is None:
+                return None if self.ended else verdict
+        return frame
 
-    async def disconnect(
-        self,
-        code: int = 1000,
-        timeout: float | None = ONE_SECOND,
-        *,
-        reason: str = "",
-    ) -> None:
-        """Leave, let the application end, and raise what nobody has seen yet.
+    async def peek_in_time(self, deadline: Deadline) -> Frame | Verdict | None:
+        """Do what :meth:`peek` does, for a verb that takes many frames.
 
-        Works in every state, and any number of times: before the connection was opened
-        and after the application has ended there is nothing to do but to report.
+        A frame that came after the deadline is left for the next verb: where an
+        application sends without end, the verb would have none either.
+        """
+        found = await self.peek(deadline)
+        if isinstance(found, Frame) and not self.output_queue.in_time(found, deadline):
+            return NEVER_STOPS_SENDING
+        return found
+
+    async def take(self, deadline: Deadline, expected: str) -> AsgiMessage:
+        """Take the next frame.
 
         Args:
-            code: The close code that the application is told.
-            timeout: Seconds for the application to end; None for no limit.
-            reason: The close reason that the application is told.
+            deadline: That of the verb.
+            expected: What is waited for, for the error.
 
         Raises:
-            ApplicationHangs: A ``TimeoutError``: it did not end; it is cancelled then.
-            Exception: What the application raised and no verb has raised before: in
-                itself, in a handler whose error frame the test did not receive, or in a
-                task that it started.
-            AssertionError: :meth:`expect_errors` was called and none came.
+            NothingCame: None came in time, or none can come.
+            Exception: What the application raised, once its frames are taken.
         """
-        found: list[BaseException] = []
-        if self._under_test is not None:
-            running = self._on_own_loop(to_end=True)
-            if not running.ended:
-                try:
-                    await self._leave_and_end(
-                        running, self._deadline_after(timeout), code, reason
-                    )
-                except Exception as error:
-                    found.append(error)
-            found += [error for error in self.unseen_errors() if error not in found]
-            found += self._unmet_expectation()
+        found = await self.peek(deadline)
+        if isinstance(found, Frame):
+            return self.output_queue.get_nowait()
+        raise self.nothing_came(expected, deadline, found)
+
+    def decode(self, content: Any) -> Any:
+        """Return the typed message of a decoded frame; see :meth:`Language.decode`."""
         try:
-            await self._stop_lifespan()
-        except Exception as error:
-            found.append(error)
-        errors.raise_first(found)
+            return self.language.decode(content)
+        except errors.UndeclaredMessage as failure:
+            self.add_transcript(failure)
+            raise
 
-    async def _leave_and_end(
-        self, running: ApplicationUnderTest, deadline: Deadline, code: int, reason: str
-    ) -> None:
-        if not self._link_state.told:
-            self._link_state.left = code
-            await self.send_input(disconnect_event(code, reason))
-        await self._wait_for_end(running, deadline)
+    # Rest.
 
-    async def _wait_for_end(
-        self, running: ApplicationUnderTest, deadline: Deadline
-    ) -> None:
-        while not running.ended:
-            verdict = await self._wait_for_change(deadline)
-            if verdict is None and deadline.over:
-                verdict = ENDLESS
-            if verdict is not None and not running.ended:
+    async def settle(self, deadline: Deadline) -> None:
+        """Let what the last step began come to rest, where rest can be proved.
+
+        A timer that is still to fire does not count: an application that sleeps rests.
+        """
+        loop = asyncio.get_running_loop()
+        # The client of an application is not a client of the test: whoever waits for
+        # that application waits for this one too, and which of two waits is in vain
+        # cannot be told from outside.
+        if watcher.get() is not None or not idle.is_supported(loop):
+            return
+        left = deadline.remaining()
+        grace = SETTLE_SECONDS if left is None else min(SETTLE_SECONDS, left)
+        verdict = await idle.wait_until_idle(grace, horizon=0)
+        if verdict.kind is VerdictKind.DEADLINE:
+            # It is at work still. An open descriptor alone would have been QUIET.
+            await idle.wait_until_idle(deadline.remaining(), horizon=0)
+
+    async def cannot_prove_rest(self, verdict: Verdict) -> bool:
+        """Return whether a wait failed only because this loop cannot prove idleness."""
+        if verdict.kind is VerdictKind.DEADLINE:
+            rest = await idle.wait_until_idle(SETTLE_SECONDS, horizon=0)
+            return rest.kind is VerdictKind.QUIET
+        return verdict.kind is VerdictKind.UNSUPPORTED
+
+    # The end.
+
+    async def wait_for_end(self, deadline: Deadline) -> None:
+        """Wait until the application, which was told of the end, has ended.
+
+        Raises:
+            ApplicationHangs: It goes on; it is cancelled then.
+        """
+        while not self.ended:
+            verdict = await self.output_queue.change(deadline)
+            if verdict is not None and not self.ended:
                 error = errors.ApplicationHangs(
                     f"Expected the application to end {deadline} after the disconnect, "
-                    f"but it goes on ({verdict}; {running.describe()}). Let it return "
-                    f"when it receives websocket.disconnect."
+                    f"but it goes on ({verdict}; {self.peer.describe()}). Let it "
+                    f"return when it receives websocket.disconnect."
                 )
                 self.add_transcript(error)
-                if not await running.cancel():
+                if not await self.peer.cancel():
                     error.add_note(
                         "It does not end when it is cancelled either: somewhere it "
                         "catches CancelledError and does not raise it again."
                     )
                 raise error
-        await self._let_settle(deadline)
+        await self.settle(deadline)
+
+    def abandon(self) -> None:
+        """Cancel the application: nobody holds its client any more.
+
+        The garbage may be collected in any thread, and after the loop was closed.
+        """
+        if self.started and not self.ended:
+            self.peer.stop()
 
     def unseen_errors(self) -> list[BaseException]:
-        """Take the errors of the application that the test has not seen.
-
-        Returns:
-            The exceptions, most important first, each with the transcript; those that
-            :meth:`expect_errors` lets pass are left out. A second call returns only
-            what came since.
-        """
-        if self._under_test is None:
+        """Take what went wrong and was not seen; see :meth:`Failures.unseen`."""
+        if not self.started:
             return []
-        unseen = self._under_test.unseen_errors()
-        found = [
-            error for error in unseen if not isinstance(error, self._expected_errors)
-        ]
-        self._expectation_met |= len(found) < len(unseen)
+        found = self.failures.unseen(self.peer.failed_tasks())
         for error in found:
             self.add_transcript(error)
         return found
 
-    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
-        """Return the tasks that the application started and that outlive it."""
-        return self._under_test.leftover_tasks() if self._under_test is not None else []
+    def unmet_expectation(self) -> list[BaseException]:
+        """Return what fails a test that expected errors of which none came."""
+        unmet = self.failures.unmet_expectation() if self.started else None
+        return [] if unmet is None else [self.with_transcript(unmet)]
 
-    async def wait(self, timeout: float | None = ONE_SECOND) -> None:
-        """Let the application finish what it is at.
+    # Errors.
 
-        Returns when the application has ended or is proved to be at rest; where rest
-        cannot be proved, when the time is over.
+    def with_transcript(self, error: _E) -> _E:
+        """Return ``error`` with the transcript of this connection, to be raised."""
+        self.add_transcript(error)
+        return error
 
-        Args:
-            timeout: Seconds; None for no limit.
+    def add_transcript(self, error: BaseException) -> None:
+        """Add what was said on this connection to ``error``, as a note, once."""
+        closing = []
+        if self.started:
+            closing.append(self.peer.describe())
+        if unread := self.output_queue.qsize():
+            closing.append(f"{unread} frames not received yet")
+        self.transcript.add_to(error, closing)
 
-        Raises:
-            ApplicationHangs: A ``TimeoutError``: it is still at work; it goes on.
-            Exception: What the application raised.
-        """
-        running = self._on_own_loop()
-        deadline = self._deadline_after(timeout)
-        while not running.ended:
-            verdict = await self._wait_for_change(deadline)
-            if verdict is None and deadline.over:
-                verdict = ENDLESS
-            if verdict or (verdict is not None and await self._cannot_tell(verdict)):
-                return
-            if verdict is not None and not running.ended:
-                raise self._with_transcript(
-                    errors.ApplicationHangs(
-                        f"Expected the application to end or to come to rest "
-                        f"{deadline}, but it goes on ({verdict})."
-                    )
-                )
-        self._raise_crash()
+    def raise_crash(self) -> None:
+        """Raise what ended the application, if anything did."""
+        if self.failures.crash is not None:
+            self.add_transcript(self.failures.crash)
+            self.failures.raise_crash()
 
-    def stop(self, exceptions: bool = True) -> None:
-        """Cancel the application where it runs.
+    def nothing_came(
+        self, expected: str, deadline: Deadline, verdict: Verdict | None
+    ) -> errors.NothingCame:
+        """Return the error to raise; raise what the application raised, if it did.
 
         Args:
-            exceptions: Raise what it raised, where it has ended.
+            expected: What was waited for.
+            deadline: That of the verb.
+            verdict: Why it did not come; None where the application has ended.
         """
-        if self._under_test is None:
-            return
-        if not self._under_test.ended:
-            self._under_test.task.cancel()
-        elif exceptions:
-            self._raise_crash()
+        self.raise_crash()
+        error = errors.NothingCame(
+            f"Expected {expected} {deadline}, but {self.why_nothing(verdict)}"
+        )
+        error.verdict = verdict
+        return self.with_transcript(error)
 
-    def __del__(self) -> None:
-        """Cancel the application of a connection that nobody holds any more."""
-        running = getattr(self, "_under_test", None)
-        if running is not None and not running.ended:
-            # The loop may be closed already; then nothing is left to cancel. And the
-            # garbage may be collected in a thread, which must not touch the loop.
-            with contextlib.suppress(RuntimeError):
-                if asyncio._get_running_loop() is running.loop:
-                    running.task.cancel()
-                else:
-                    running.loop.call_soon_threadsafe(running.task.cancel)
+    def why_nothing(self, verdict: Verdict | None) -> str:
+        """Return the end of a sentence on why nothing came."""
+        if self.closed is not None:
+            return f"the connection was {self.closed}."
+        if verdict is None:
+            return (
+                "the application has ended and sent nothing more. "
+                "Look at the transcript below for what it did last."
+            )
+        if verdict.kind is VerdictKind.IDLE:
+            return f"none will come ({verdict})."
+        return (
+            f"none came in that time ({verdict}). The application lives on; if it "
+            f"needs longer, pass a larger timeout=."
+        )

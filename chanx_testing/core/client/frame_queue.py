@@ -1,18 +1,31 @@
-"""The frames that an application sent and the test has not taken yet."""
+"""The frames that an application sent and the test has not taken yet, and the wait.
+
+Every verb that waits for something waits here: for a frame, for the end of the
+application, or for the verdict that neither can come.
+"""
 
 import asyncio
+import bisect
 import json
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from chanx_testing.core.observe.reports import ticks
+from chanx_testing.core import idle
+from chanx_testing.core.client.timeouts import Deadline
+from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.trace.timeline import TimelineOfFirstUse
 
-if TYPE_CHECKING:
-    from chanx_testing.core.client.application import HandlerFailure
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
 
 AsgiMessage = dict[str, Any]
+
+NEVER_STOPS_SENDING: Final = Verdict(
+    VerdictKind.DEADLINE, ("the application sends one frame after the other",)
+)
+"""The verdict on an application that never stops sending."""
 
 
 class Frame:
@@ -20,14 +33,12 @@ class Frame:
 
     Attributes:
         message: The message itself, as the application sent it.
-        tick: Its number in :data:`chanx_testing.core.observe.reports.ticks`.
-        failure: What went wrong in a handler, where this frame tells the client of it.
+        number: Its place, see :class:`~chanx_testing.core.trace.timeline.Timeline`.
     """
 
-    def __init__(self, message: AsgiMessage) -> None:
+    def __init__(self, message: AsgiMessage, number: int) -> None:
         self.message = message
-        self.tick = ticks.next()
-        self.failure: HandlerFailure | None = None
+        self.number = number
 
     @property
     def type(self) -> str:
@@ -50,6 +61,32 @@ class Frame:
         return self.content.get(key) if isinstance(self.content, dict) else None
 
 
+class _Taker:
+    """A verb that waits for a frame in order to take it.
+
+    Attributes:
+        future: Completed when there is something to look at.
+        asked: The verb's place in the order of the test.
+        promised: Whether a frame is kept for it: it was woken and has not run yet.
+    """
+
+    __slots__ = ("asked", "future", "promised")
+
+    def __init__(self, future: "asyncio.Future[None]", asked: int) -> None:
+        self.future = future
+        self.asked = asked
+        self.promised = False
+
+
+def _place(taker: _Taker) -> int:
+    return taker.asked
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 class FrameQueue(asyncio.Queue[AsgiMessage]):
     """An ``asyncio.Queue`` of ASGI messages that can be looked at without taking.
 
@@ -57,30 +94,48 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
     ``asyncio.PriorityQueue`` does. Whoever takes a frame, through a verb of the
     communicator or straight from here, has received it.
 
+    Several verbs may wait at once. Frames go to them in the order in which they asked:
+    a frame that comes is promised to the one that asked first, which is woken, and
+    until that one has run nobody else is given its frame. (Those who call :meth:`get`
+    themselves stand outside of this order.)
+
     Args:
-        on_put: Called with each frame that comes.
+        timeline: The order of the test.
         on_get: Called with each frame that is taken.
     """
 
     def __init__(
-        self, on_put: Callable[[Frame], None], on_get: Callable[[Frame], None]
+        self,
+        timeline: TimelineOfFirstUse,
+        on_get: Callable[[Frame], None],
     ) -> None:
-        self._on_put = on_put
+        self._timeline = timeline
         self._on_get = on_get
+        # Verbs that only look, and those that take, in the order in which they asked.
+        self._watchers: set[asyncio.Future[None]] = set()
+        self._takers: list[_Taker] = []
+        self._promised = 0
         super().__init__()
 
     def _init(self, maxsize: int) -> None:
         self._queue: deque[Frame] = deque()
 
     def _put(self, item: AsgiMessage) -> None:
-        frame = Frame(item)
-        self._queue.append(frame)
-        self._on_put(frame)
+        self._queue.append(Frame(item, self._timeline.get().next()))
+        if self._takers:
+            self._promise()
+        for watcher in self._watchers:
+            _wake(watcher)
 
     def _get(self) -> AsgiMessage:
         frame = self._queue.popleft()
         self._on_get(frame)
         return frame.message
+
+    def add(self, message: AsgiMessage) -> Frame:
+        """Put a message; return its frame."""
+        self.put_nowait(message)
+        return self._queue[-1]
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -91,3 +146,79 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
     def head(self) -> Frame | None:
         """The frame that is taken next, or None."""
         return self._queue[0] if self._queue else None
+
+    @property
+    def free(self) -> Frame | None:
+        """The frame that a verb which asks now may take, or None.
+
+        None also where each frame that is here is kept for a verb that asked earlier.
+        """
+        return self._queue[0] if len(self._queue) > self._promised else None
+
+    def _promise(self) -> None:
+        """Keep the frames that are free for the verbs that wait, first come first."""
+        free = len(self._queue) - self._promised
+        for taker in self._takers:
+            if free <= 0:
+                return
+            if not taker.future.done():
+                taker.promised = True
+                self._promised += 1
+                free -= 1
+                _wake(taker.future)
+
+    def wake_all(self) -> None:
+        """Have every verb that waits look again: the application has ended."""
+        for watcher in self._watchers:
+            _wake(watcher)
+        for taker in self._takers:
+            _wake(taker.future)
+
+    # The wait. Nowhere else in this package does a verb wait for an application.
+
+    async def change(self, deadline: Deadline) -> Verdict | None:
+        """Wait until there is something new to look at, for a verb that takes nothing.
+
+        Returns:
+            None where a frame has come or the application has ended, otherwise the
+            verdict on why neither did.
+        """
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.add(watcher)
+        try:
+            verdict = await idle.wait(watcher, deadline.remaining())
+        finally:
+            self._watchers.discard(watcher)
+            over = deadline.look()
+        return NEVER_STOPS_SENDING if verdict is None and over else verdict
+
+    async def arrival(self, deadline: Deadline) -> Verdict | None:
+        """Wait for the next frame, for a verb that takes it in its next step.
+
+        Returns:
+            As :meth:`change`. Another look is due all the same: the application may
+            have ended, or somebody may have taken the frame from the queue itself.
+        """
+        loop = asyncio.get_running_loop()
+        taker = _Taker(loop.create_future(), deadline.asked)
+        # Nearly always the last one; not where a verb waits for its second frame.
+        bisect.insort(self._takers, taker, key=_place)
+        try:
+            verdict = await idle.wait(taker.future, deadline.remaining())
+        finally:
+            self._takers.remove(taker)
+            self._promised -= taker.promised
+            over = deadline.look()
+            if self._takers:
+                # What this verb does not take in its next step (it was cancelled, or
+                # its time was over) is for the next one.
+                loop.call_soon(self._promise)
+        return NEVER_STOPS_SENDING if verdict is None and over else verdict
+
+    def in_time(self, frame: Frame, deadline: Deadline) -> bool:
+        """Return whether a frame came before a verb's time was over.
+
+        A verb that takes many frames leaves one that came later to the next verb:
+        otherwise it would never end where an application never stops sending.
+        """
+        return not deadline.was_over_at(frame.number)

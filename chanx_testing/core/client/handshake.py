@@ -1,8 +1,34 @@
-"""What an application answered to a handshake."""
+"""How an application opens a connection, and how it closes one."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from chanx_testing.core.client.frame_queue import AsgiMessage
+
 HeaderList = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How the application closed the connection.
+
+    Attributes:
+        code: The close code; 1000 where the application gave none.
+        reason: The close reason, empty where none was given.
+        accepted: False where the handshake was refused.
+        messages: The ASGI messages that came before the close and were not received.
+    """
+
+    code: int
+    reason: str = ""
+    accepted: bool = True
+    messages: tuple[AsgiMessage, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as the end of a sentence that begins with "the connection was"."""
+        verb = "closed" if self.accepted else "rejected"
+        reason = f" ({self.reason!r})" if self.reason else ""
+        return f"{verb} by the application with code {self.code}{reason}"
 
 
 class Handshake(tuple[bool, Any]):

@@ -4,9 +4,10 @@ import asyncio
 import bdb
 import os
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from chanx_testing.core.observe.reports import ticks
+from chanx_testing.core.trace.timeline import Timeline
 
 SCALE_VARIABLE: Final = "CHANX_TEST_TIMEOUT_SCALE"
 
@@ -15,9 +16,14 @@ class DefaultSeconds(float):
     """A time limit that the caller did not choose; these alone are scaled."""
 
 
-ONE_SECOND: Final = DefaultSeconds(1)
-HALF_A_SECOND: Final = DefaultSeconds(0.5)
-TENTH_OF_A_SECOND: Final = DefaultSeconds(0.1)
+ANSWER_SECONDS: Final = DefaultSeconds(1)
+"""How long a verb waits for what an application is to do."""
+
+AUTH_SECONDS: Final = DefaultSeconds(0.5)
+"""How long a verb waits for the authentication message."""
+
+QUIET_SECONDS: Final = DefaultSeconds(0.1)
+"""How long nothing may come, and how long a consumer may take to settle."""
 
 
 def environment_scale() -> float | None:
@@ -63,10 +69,16 @@ class Deadline:
 
     Args:
         seconds: From now; None for no limit.
+        timeline: The order of the test, in which the verb has its place.
+
+    Attributes:
+        asked: That place. What comes is handed out in this order.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, timeline: Timeline) -> None:
         self.seconds = seconds
+        self.asked = timeline.next()
+        self._timeline = timeline
         self._loop = asyncio.get_running_loop()
         self._at = None if seconds is None else self._loop.time() + seconds
         self._passed_at: int | None = None
@@ -77,21 +89,39 @@ class Deadline:
             return None
         return max(0.0, self._at - self._loop.time())
 
-    @property
-    def over(self) -> bool:
-        """Whether the moment has come."""
-        return self.remaining() == 0
+    def look(self) -> bool:
+        """Return whether the moment has come; note where in the order of the test."""
+        if self._passed_at is None and self.remaining() == 0:
+            self._passed_at = self._timeline.next()
+        return self._passed_at is not None
 
-    def look(self) -> None:
-        """Note, once, where in the order of the test the moment has come."""
-        if self._passed_at is None and self.over:
-            self._passed_at = ticks.next()
-
-    def is_before(self, tick: int) -> bool:
-        """Return whether the moment had been seen to come before ``tick``."""
-        return self._passed_at is not None and self._passed_at < tick
+    def was_over_at(self, number: int) -> bool:
+        """Return whether it was seen to be over before ``number`` in that order."""
+        return self.look() and (self._passed_at or 0) < number
 
     def __str__(self) -> str:
         return (
             "without a limit" if self.seconds is None else f"within {self.seconds:g} s"
         )
+
+
+def deadline_after(
+    timeout: Any, scale: Callable[[], float], timeline: Timeline
+) -> Deadline:
+    """Return the deadline of a verb that begins now.
+
+    Args:
+        timeout: Seconds, as the verb was given them; None for no limit.
+        scale: Returns the factor for time limits that the caller did not choose.
+        timeline: The order of the test.
+
+    Raises:
+        TypeError: ``timeout`` is neither a number nor None.
+    """
+    if timeout is not None and not isinstance(timeout, int | float):
+        raise TypeError(f"A timeout is a number of seconds or None, not {timeout!r}.")
+    if timeout is None or debugging():
+        return Deadline(None, timeline)
+    if isinstance(timeout, DefaultSeconds):
+        timeout *= scale()
+    return Deadline(timeout, timeline)

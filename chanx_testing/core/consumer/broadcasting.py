@@ -15,16 +15,24 @@ __all__ = ["BroadcastMixin"]
 
 
 class BroadcastMixin(Framework):
-    """The half of a consumer that speaks to other connections."""
+    """The half of a consumer that sends to other connections."""
+
+    announces_broadcasts: ClassVar[bool] = True
+    """Broadcasts are announced through :mod:`chanx_testing.core.observe.reports`.
+
+    So ``capture_broadcast_events()`` sees them without replacing a method.
+    """
 
     channel_layer_hint: ClassVar[str] = "register a channel layer under that alias"
-    """What to do where there is no channel layer, in the words of the framework."""
+    """What an error message says to do where there is no channel layer."""
 
     @classmethod
     def get_channel_layer(cls, alias: str | None) -> Any:
-        """Return the channel layer of that name, None when there is none.
+        """Return the channel layer with that alias, None if there is none.
 
-        The class for a framework says how.
+        Raises:
+            NotImplementedError: The class is not one for a framework, which overrides
+                this method.
         """
         raise NotImplementedError(
             f"{cls.__name__} has no framework: use AsyncJsonWebsocketConsumer of "
@@ -38,10 +46,10 @@ class BroadcastMixin(Framework):
         *,
         exclude_current: bool = False,
     ) -> None:
-        """Send ``message`` to the client of each member of ``groups``.
+        """Send ``message`` to the client of each connection in ``groups``.
 
         Where completion is on, each of them gets a ``GroupCompleteMessage`` after it. A
-        connection that is in several of the groups gets the message several times.
+        connection that is in two of the groups gets the message twice.
 
         Args:
             message: What to send; each receiver puts it into its own wire format.
@@ -49,10 +57,10 @@ class BroadcastMixin(Framework):
             exclude_current: Whether this connection is left out.
 
         Raises:
-            TypeError: When ``message`` is no ``BaseMessage``.
-            ValueError: When ``groups`` is None and this connection has none, or when
-                ``message`` holds ``NaN`` or ``Infinity``, which are no JSON.
-            RuntimeError: When there is no channel layer.
+            TypeError: The message is not a ``BaseMessage``.
+            ValueError: ``groups`` is None and this connection has none, or the message
+                holds ``NaN`` or ``Infinity``, which are not JSON.
+            RuntimeError: There is no channel layer.
         """
         _check_message(message, "broadcast_message")
         cls = type(self)
@@ -62,7 +70,7 @@ class BroadcastMixin(Framework):
         names = cls._group_names("broadcast_message", groups, self.groups)
         layer = cls._layer()
         dump = message.model_dump(mode="json")
-        frames.encode(dump)  # What is no JSON fails here, not at each receiver.
+        frames.encode(dump)  # What is not JSON fails here, not at each receiver.
         content = {
             "type": "handle_group_message",
             "message": dump,
@@ -77,7 +85,7 @@ class BroadcastMixin(Framework):
     async def broadcast_event(
         cls, event: BaseMessage, groups: Collection[str] | str | None = None
     ) -> None:
-        """Have each member of ``groups`` run its ``@event_handler`` for ``event``.
+        """Make each connection in ``groups`` run its ``@event_handler`` for ``event``.
 
         What the handler returns is sent to the client of that connection, followed by
         an ``EventCompleteMessage`` where completion is on. May be called from anywhere:
@@ -88,9 +96,9 @@ class BroadcastMixin(Framework):
             groups: A name, a collection of names, or None for the class's own.
 
         Raises:
-            TypeError: When ``event`` is no ``BaseMessage``.
-            ValueError: When ``groups`` is None and the class has none.
-            RuntimeError: When there is no channel layer.
+            TypeError: The event is not a ``BaseMessage``.
+            ValueError: ``groups`` is None and the class has none.
+            RuntimeError: There is no channel layer.
         """
         _check_message(event, "broadcast_event")
         broadcast = reports.Broadcast("broadcast_event", cls, event, groups)
@@ -105,15 +113,15 @@ class BroadcastMixin(Framework):
 
     @classmethod
     async def send_event(cls, event: BaseMessage, channel_name: str) -> None:
-        """Have one connection run its ``@event_handler`` for ``event``.
+        """Make one connection run its ``@event_handler`` for ``event``.
 
         Args:
             event: What happened.
             channel_name: The ``channel_name`` of that connection's consumer.
 
         Raises:
-            TypeError: When ``event`` is no ``BaseMessage``.
-            RuntimeError: When there is no channel layer.
+            TypeError: The event is not a ``BaseMessage``.
+            RuntimeError: There is no channel layer.
         """
         _check_message(event, "send_event")
         broadcast = reports.Broadcast(
@@ -129,8 +137,8 @@ class BroadcastMixin(Framework):
         """Do what :meth:`broadcast_event` does, from synchronous code.
 
         Raises:
-            RuntimeError: When called on the thread of a running event loop, besides
-                what :meth:`broadcast_event` raises.
+            RuntimeError: This thread runs an event loop.
+            Exception: What :meth:`broadcast_event` raises.
         """
         cls._synchronously(cls.broadcast_event, event, groups)
 
@@ -139,8 +147,8 @@ class BroadcastMixin(Framework):
         """Do what :meth:`send_event` does, from synchronous code.
 
         Raises:
-            RuntimeError: When called on the thread of a running event loop, besides
-                what :meth:`send_event` raises.
+            RuntimeError: This thread runs an event loop.
+            Exception: What :meth:`send_event` raises.
         """
         cls._synchronously(cls.send_event, event, channel_name)
 
@@ -183,11 +191,11 @@ class BroadcastMixin(Framework):
         alias = getattr(cls, "channel_layer_alias", None)
         layer = cls.get_channel_layer(alias)
         if layer is None:
-            raise RuntimeError(cls._no_layer(alias))
+            raise RuntimeError(cls._no_layer_message(alias))
         return layer
 
     @classmethod
-    def _no_layer(cls, alias: str | None) -> str:
+    def _no_layer_message(cls, alias: str | None) -> str:
         return (
             f"{cls.__name__} needs a channel layer for its groups and events, and "
             f"there is none with the alias {alias!r} (its channel_layer_alias): "
@@ -198,8 +206,8 @@ class BroadcastMixin(Framework):
 def _check_message(message: object, method: str) -> None:
     if not isinstance(message, BaseMessage):
         raise TypeError(
-            f"{method}() takes a BaseMessage, not {type(message).__qualname__}: what "
-            "travels is told by its type."
+            f"{method}() takes a BaseMessage, not {type(message).__qualname__}: pass "
+            "a message of a class with an action."
         )
 
 

@@ -1,8 +1,8 @@
-"""Frames of the client: what is read from them, and what is said of the bad ones.
+"""Frames of the client: reading them, and describing what is wrong with them.
 
 A client can send anything. Whatever it sends is either a JSON object that a handler can
 work with, or a pydantic ``ValidationError`` that says where it is wrong: the same error
-that a wrong payload gives, so that one hook answers all of them.
+as for a wrong payload, so that one hook answers all of them.
 """
 
 import json
@@ -15,35 +15,37 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, to_jsonable_pyt
 __all__ = ["check", "decode", "encode", "error_details", "frame_error"]
 
 MAX_DEPTH: Final = 128
-"""Objects and arrays inside each other; pydantic cannot write much deeper ones."""
+"""Levels of nested objects and arrays; pydantic cannot write many more."""
 
 MAX_ERRORS: Final = 50
-"""Faults of one frame that are told; a frame of faults must not make a huge answer."""
+"""Most errors reported for one frame: a broken frame must not cause a huge reply."""
 
-_MAX_NAME: Final = 100
+# Characters shown of a key: it is the client's, and may be as long as its frame.
+_MAX_KEY_LENGTH: Final = 100
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decode(text: str) -> Any:
-    """Return what the JSON ``text`` says, for all JSON that can be written again.
+    """Return the content of the JSON ``text``, which can be written as JSON again.
 
     Raises:
-        ValueError: When it is not JSON. ``NaN``, ``Infinity``, numbers beyond all range
-            and integers of thousands of digits, which Python would read, are not.
-        RecursionError: When it is nested beyond all measure.
+        ValueError: The text is not JSON. ``NaN``, ``Infinity`` and floats out of range,
+            which Python would read, count as not JSON. Integers of thousands of digits
+            are refused by Python itself.
+        RecursionError: The text is nested too deeply.
     """
     if not text.isascii():
-        text.encode()  # A lone surrogate is no UTF-8, whoever let it through.
+        text.encode()  # Refuses a lone surrogate, which a server may let through.
     return _decoder.decode(text)
 
 
 def encode(content: Any) -> str:
-    """Return ``content`` as JSON; UUID, datetime, Decimal, models and the like travel.
+    """Return ``content`` as JSON; UUIDs, dates, Decimals, models are converted.
 
     Raises:
-        ValueError: When it holds ``NaN`` or ``Infinity``, which no browser can read.
-        PydanticSerializationError: When it holds what has no JSON form.
+        ValueError: It holds ``NaN`` or ``Infinity``, which no browser can read.
+        PydanticSerializationError: It holds a value that has no JSON form.
     """
     return _encoder.encode(content)
 
@@ -52,12 +54,12 @@ def check(text: str, content: Any) -> None:
     """Refuse content that no handler could store or send on.
 
     Args:
-        text: The frame; saves a look at most contents.
-        content: What it says.
+        text: The frame; with it most contents need not be searched.
+        content: The decoded frame.
 
     Raises:
-        ValidationError: When it is no object, nested too deeply, or holds half of a
-            surrogate pair, which is no text.
+        ValidationError: The content is not an object, is nested too deeply, or holds
+            half of a surrogate pair, which is not text.
     """
     if not isinstance(content, dict):
         raise frame_error("object_expected", "A frame is a JSON object")
@@ -76,12 +78,12 @@ def check(text: str, content: Any) -> None:
 
 
 def frame_error(kind: str, text: str, *location: str | int) -> ValidationError:
-    """Return the error of one fault that pydantic does not find itself.
+    """Return the error for one fault that pydantic does not find.
 
     Args:
         kind: The ``type`` of the fault.
         text: The ``msg``, for the client to read.
-        location: The ``loc``; none for the frame as a whole.
+        location: The ``loc``; empty for the frame as a whole.
     """
     fault = PydanticCustomError(kind, "{text}", {"text": text})
     details = InitErrorDetails(type=fault, loc=location, input=None)
@@ -94,14 +96,15 @@ def error_details(error: ValidationError) -> list[dict[str, Any]]:
     Returns:
         One dict with ``type``, ``loc`` (a list) and ``msg`` for each fault, without the
         input and without the context, in a form that can be encoded whatever the client
-        sent. After :data:`MAX_ERRORS` faults one more tells how many were left out.
+        sent. After :data:`MAX_ERRORS` faults one more entry says how many were left
+        out.
     """
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     details: list[dict[str, Any]] = [
         {
             "type": fault["type"],
             "loc": [
-                _printable(part)[:_MAX_NAME] if isinstance(part, str) else part
+                _printable(part)[:_MAX_KEY_LENGTH] if isinstance(part, str) else part
                 for part in fault["loc"]
             ],
             "msg": _printable(fault["msg"]),
@@ -120,7 +123,7 @@ def error_details(error: ValidationError) -> list[dict[str, Any]]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parse_float(digits: str) -> float:

@@ -1,8 +1,8 @@
-"""What a consumer takes from the framework it is mixed over.
+"""What the mixins use of the consumer class of a framework.
 
 Channels and fast-channels have the same base classes, one untyped and one typed in its
-own way. :class:`Framework` says what the mixins use of either; it exists for the type
-checker alone.
+own way. :class:`Framework` declares what both have, for the type checker alone; at run
+time it is ``object``.
 """
 
 from collections.abc import MutableMapping

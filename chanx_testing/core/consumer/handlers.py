@@ -1,7 +1,7 @@
-"""From the marked methods of a consumer class to its tables and adapters.
+"""The tables and adapters of a consumer class, built from its marked methods.
 
-All of it happens once, when the class is made: what cannot work is a ``TypeError``
-there, and a message costs one look into a dict.
+They are built once, when the class is made: what cannot work raises ``TypeError``
+there, and a message costs one dictionary lookup.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ from chanx_testing.messages.outgoing import (
     PongMessage,
 )
 
-__all__ = ["Route", "Tables", "collect"]
+__all__ = ["HandlerRoute", "Tables", "collect"]
 
 STANDARD_OUTPUTS: tuple[type[BaseMessage], ...] = (
     AuthenticationMessage,
@@ -44,12 +44,12 @@ STANDARD_OUTPUTS: tuple[type[BaseMessage], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Where the messages of one action go.
+class HandlerRoute:
+    """The handler for the messages of one action.
 
     Attributes:
         method: The name of the handler, looked up on the instance at each call.
-        validate: From content to message; raises pydantic's ``ValidationError``.
+        validate: Makes a message of its content; raises pydantic's ``ValidationError``.
     """
 
     method: str
@@ -61,16 +61,16 @@ class Tables:
     """What a consumer class can take and send.
 
     Attributes:
-        messages: The routes of the client's messages by action.
-        events: The routes of events by action.
+        messages: The handlers of the client's messages by action.
+        events: The handlers of events by action.
         incoming_message_adapter: Reads any message a client may send; None if none.
         incoming_event_adapter: Reads any event the class handles; None if none.
         outgoing_message_adapter: Reads any message the class may send.
         outgoing_actions: The actions of the messages the class may send.
     """
 
-    messages: dict[str, Route]
-    events: dict[str, Route]
+    messages: dict[str, HandlerRoute]
+    events: dict[str, HandlerRoute]
     incoming_message_adapter: TypeAdapter[Any] | None
     incoming_event_adapter: TypeAdapter[Any] | None
     outgoing_message_adapter: TypeAdapter[Any]
@@ -81,9 +81,9 @@ def collect(consumer: type) -> Tables:
     """Return the tables of ``consumer``, its bases and mixins included.
 
     Raises:
-        TypeError: When two handlers take one action, when a handler has no message
-            type, when its annotation cannot be resolved, or when ``emits`` holds what
-            is no message.
+        TypeError: Two handlers take one action, a handler has no message type, an
+            annotation cannot be resolved, or ``emits`` holds something that is not a
+            message.
     """
     handlers = list(_handlers(consumer))
     messages = _by_action(consumer, "ws_handler", handlers)
@@ -92,7 +92,7 @@ def collect(consumer: type) -> Tables:
         message_type for _, mark in handlers for message_type in mark.outputs or ()
     ]
     outputs += _emits(consumer)
-    own = _group(outputs)
+    own = _types_by_action(outputs)
     return Tables(
         messages=_routes(messages),
         events=_routes(events),
@@ -124,8 +124,8 @@ def _handlers(consumer: type) -> Iterable[tuple[str, Mark]]:
         ]
         current = definitions[0]
         if not callable(current) or id(current) in seen:
-            # `handle_chat = None` takes the handler away; `other = handle_chat` is
-            # the same handler by another name.
+            # `handle_chat = None` removes the handler; `other = handle_chat` is the
+            # same handler under a second name.
             continue
         seen.add(id(current))
         marks = marks_of(current)
@@ -141,13 +141,14 @@ def _handlers(consumer: type) -> Iterable[tuple[str, Mark]]:
 
 
 def _override(consumer: type, handler: Callable[..., Any], overridden: Mark) -> Mark:
-    """Return the mark of a method that overrides a handler without saying so itself.
+    """Return the mark of a method that overrides a handler without a decorator.
 
-    Its own annotations count where they name messages; where they do not, those of the
-    method that it overrides.
+    Its own annotations count if they name messages; otherwise those of the method that
+    it overrides count.
     """
     _resolve(consumer, overridden)
     mark = make_mark(overridden.kind, handler)
+    # With outputs given, resolve() reads the annotation of the message alone.
     own = make_mark(overridden.kind, handler, outputs=())
     try:
         own.resolve(names_at_call(function_of(handler)))
@@ -178,6 +179,7 @@ def _resolve(consumer: type, mark: Mark) -> None:
         ) from error
 
 
+# Of one action: the name of the method, its mark, the types of its messages.
 _Found = tuple[str, Mark, list[type[BaseMessage]]]
 
 
@@ -188,7 +190,7 @@ def _by_action(
     for name, mark in handlers:
         if mark.kind != kind:
             continue
-        for action, types in _group(mark.inputs or ()).items():
+        for action, types in _types_by_action(mark.inputs or ()).items():
             if action in found:
                 raise TypeError(
                     f"{consumer.__module__}.{consumer.__qualname__} has two "
@@ -199,9 +201,9 @@ def _by_action(
     return found
 
 
-def _routes(found: dict[str, _Found]) -> dict[str, Route]:
+def _routes(found: dict[str, _Found]) -> dict[str, HandlerRoute]:
     return {
-        action: Route(
+        action: HandlerRoute(
             name,
             types[0].model_validate
             if len(types) == 1
@@ -229,10 +231,10 @@ def _emits(consumer: type) -> list[type[BaseMessage]]:
     return emits
 
 
-def _group(
+def _types_by_action(
     types: Iterable[type[BaseMessage]],
 ) -> dict[str, list[type[BaseMessage]]]:
-    """Return the types of each action, each once, in the order in which they come."""
+    """Return the types of each action, each once, in the order given."""
     groups: dict[str, list[type[BaseMessage]]] = {}
     for message_type in dict.fromkeys(types):
         for action in actions_of(message_type):
@@ -262,7 +264,7 @@ def _outgoing_adapter(own: dict[str, list[type[BaseMessage]]]) -> TypeAdapter[An
 
 
 def _adapter(choices: dict[str, Any]) -> TypeAdapter[Any] | None:
-    """Return one adapter for all actions, None when there are none."""
+    """Return one adapter for all actions, None if there are none."""
     if not choices:
         return None
     if all(isinstance(choice, type) for choice in choices.values()):
@@ -271,7 +273,7 @@ def _adapter(choices: dict[str, Any]) -> TypeAdapter[Any] | None:
             return TypeAdapter(types[0])
         union: Any = Annotated[_union(types), Field(discriminator="action")]
         return TypeAdapter(union)
-    # Several types share an action: pydantic can tell them apart by a function only.
+    # Several types share an action: pydantic needs a function to find the right ones.
     tagged = [Annotated[choice, Tag(action)] for action, choice in choices.items()]
     if len(tagged) == 1:
         return TypeAdapter(next(iter(choices.values())))

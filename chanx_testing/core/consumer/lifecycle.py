@@ -15,7 +15,8 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
 
     Attributes:
         groups: The groups that the connection is in, or joins once it is authenticated.
-        authenticator_class: Who decides on a connection; None lets everybody in.
+        authenticator_class: The class that decides on a connection; None lets everybody
+            in.
         authenticator: The instance that decided on this connection.
     """
 
@@ -28,11 +29,11 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The list of the class would be shared by all its connections.
+        # All connections of the class would share its list.
         self.groups = list(self.groups or ())
 
     async def connect(self) -> None:
-        """Answer the handshake; authentication follows unless this closes.
+        """Answer the handshake; authentication follows unless it is refused here.
 
         The default accepts, with the subprotocol of :meth:`get_subprotocol`.
         """
@@ -48,9 +49,9 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
         return None
 
     async def post_authentication(self) -> None:
-        """Do what is to be done once the connection is authenticated and in its groups.
+        """Called once the connection is authenticated and has joined its groups.
 
-        An exception ends the application with it.
+        The default does nothing. An exception raised here ends the application.
         """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -58,8 +59,8 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
         try:
             await super().__call__(scope, receive, send)
         except (Exception, asyncio.CancelledError):
-            # Nobody will say goodbye: without this, a connection that crashed or was
-            # cancelled stays in its groups, and later ones send to it.
+            # No disconnect comes after this: a connection that crashed or was cancelled
+            # would stay in its groups, and later ones would send to it.
             await self._leave_all_groups()
             raise
         if not self._disconnected:
@@ -67,11 +68,16 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             await self._leave_all_groups()
 
     async def open_connection(self) -> None:
-        """Call :meth:`connect`; a subclass adds the ways of its framework."""
+        """Call :meth:`connect`; a subclass handles the exceptions of its framework."""
         await self.connect()
 
     async def websocket_connect(self, message: Any) -> None:
-        """Accept, authenticate, join the groups, and call the hook."""
+        """Accept, authenticate, join the groups, call :meth:`post_authentication`.
+
+        Raises:
+            RuntimeError: There are groups and no channel layer, or :meth:`connect`
+                neither accepted nor closed the connection.
+        """
         if self.groups:
             self._require_layer()
         await self.open_connection()
@@ -93,8 +99,13 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             return True
         authenticator = self.authenticator_class(self.send_message)
         self.authenticator = authenticator
-        if self.send_authentication_message is not None:
-            authenticator.send_authentication_message = self.send_authentication_message
+        # The attribute of the consumer wins over that of the authenticator, and either
+        # wins over the setting.
+        sends = self.send_authentication_message
+        if sends is None and authenticator.send_authentication_message is None:
+            sends = self.resolve_setting("SEND_AUTHENTICATION_MESSAGE")
+        if sends is not None:
+            authenticator.send_authentication_message = sends
         if not await authenticator.authenticate(self.scope):
             if not self._closed:
                 await self.close(authenticator.close_code)
@@ -112,16 +123,17 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
         """Join ``group`` until it is left or the connection ends.
 
         Raises:
-            RuntimeError: When there is no channel layer.
+            RuntimeError: There is no channel layer.
         """
         self._require_layer()
         if group not in self.groups:
-            # Noted first: cancelled half-way, it is left at the end all the same.
+            # Noted first: if this is cancelled half-way, the group is still left at the
+            # end.
             self.groups.append(group)
         await self.channel_layer.group_add(group, self.channel_name)
 
     async def leave_group(self, group: str) -> None:
-        """Leave ``group``, whether joined by name or as one of the class's own."""
+        """Leave ``group``, joined by :meth:`join_group` or listed on the class."""
         if group in self.groups:
             await self.channel_layer.group_discard(group, self.channel_name)
             self.groups.remove(group)
@@ -129,7 +141,7 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
     def _require_layer(self) -> None:
         if self.channel_layer is None:
             alias = getattr(self, "channel_layer_alias", None)
-            raise RuntimeError(self._no_layer(alias))
+            raise RuntimeError(self._no_layer_message(alias))
 
     async def _leave_all_groups(self) -> None:
         if getattr(self, "channel_layer", None) is None:
@@ -138,7 +150,7 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
             try:
                 await self.channel_layer.group_discard(group, self.channel_name)
             except Exception:
-                # What ended the connection is what must be seen.
+                # Raised, it would hide what ended the connection.
                 logger.exception(
                     "Failed to leave a group", extra=self._extra(None, None)
                 )
@@ -149,6 +161,6 @@ class ConnectionMixin(SendingMixin, BroadcastMixin):
         await super().accept(subprotocol=subprotocol, headers=headers)
 
     async def close(self, code: Any = None, reason: Any = None) -> None:
-        """Close the connection; what the client sent before it knows is not handled."""
+        """Close the connection; frames that are not handled yet stay unhandled."""
         self._closed = True
         await super().close(code, reason)

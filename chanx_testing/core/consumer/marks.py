@@ -1,4 +1,4 @@
-"""What the decorators leave on a handler: a mark, and how types are read from it.
+"""The marks that decorators leave on handlers, and the message types in them.
 
 What the marks mean for a class is worked out when the class is made, in
 :mod:`chanx_testing.core.consumer.handlers`.
@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FunctionType, UnionType
+from types import FrameType, FunctionType, UnionType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 from asgiref.sync import iscoroutinefunction
@@ -25,7 +25,7 @@ _MARKS = "__chanx_testing_handler__"
 
 @dataclass(slots=True)
 class Mark:
-    """What a decorator says of a handler.
+    """What a decorator says about a handler.
 
     Attributes:
         kind: Which decorator it was.
@@ -64,8 +64,8 @@ class Mark:
             names: What annotations may use besides the globals of the module.
 
         Raises:
-            NameError: When an annotation names what does not exist yet.
-            TypeError: When the annotation of the message is missing, or names no
+            NameError: An annotation names something that does not exist yet.
+            TypeError: The message has no annotation, or one that does not name a
                 message.
         """
         function = function_of(self.handler)
@@ -80,16 +80,17 @@ class Mark:
         if self.outputs is None:
             annotation = function.__annotations__.get("return")
             resolved = message_types(_evaluate(annotation, function, names))
-            # A mere base, as in `-> BaseMessage`, says nothing of what is sent.
+            # A class without an action, as in `-> BaseMessage`, does not say what is
+            # sent.
             self.outputs = tuple(kind for kind in resolved if actions_of(kind))
 
     def check_inputs(
         self, inputs: list[type[BaseMessage]]
     ) -> tuple[type[BaseMessage], ...]:
-        """Return the message types that the handler takes.
+        """Return ``inputs`` as the message types that the handler takes.
 
         Raises:
-            TypeError: There is none, or one of them has no action of its own.
+            TypeError: There is no type, or one of them has no action of its own.
         """
         name = function_of(self.handler).__name__
         remedy = (
@@ -108,7 +109,7 @@ class Mark:
 
 
 def marks_of(value: object) -> dict[HandlerKind, Mark]:
-    """Return the marks on a class attribute, {} when it is no handler."""
+    """Return the marks on a class attribute, {} if it is not a handler."""
     marks = getattr(value, _MARKS, None)
     return marks if isinstance(marks, dict) else {}
 
@@ -119,10 +120,11 @@ def add_mark(handler: object, mark: Mark) -> None:
 
 
 def make_mark(kind: HandlerKind, handler: Callable[..., Any], **known: Any) -> Mark:
-    """Return a mark for ``handler``, once it is clear that it can be called as one.
+    """Return a mark for ``handler``.
 
     Raises:
-        TypeError: When it is no ``async def``, or does not take exactly one message.
+        TypeError: The handler is not an ``async def``, or does not take exactly one
+            message.
     """
     mark = Mark(kind, handler, **known)
     function = function_of(handler)
@@ -146,15 +148,14 @@ def make_mark(kind: HandlerKind, handler: Callable[..., Any], **known: Any) -> M
 
 
 def function_of(handler: Callable[..., Any]) -> FunctionType:
-    """Return the function inside whatever decorators have made of it.
+    """Return the function inside the decorators of ``handler``.
 
     Raises:
-        TypeError: When there is none.
+        TypeError: There is no function inside.
     """
     function: Any = handler
     while not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
-        # `sync_to_async` keeps what it wraps in `func`, everything else in the usual
-        # place.
+        # `sync_to_async` keeps what it wraps in `func`, all others in `__wrapped__`.
         inner = getattr(function, "__wrapped__", None) or getattr(
             function, "func", None
         )
@@ -167,21 +168,19 @@ def function_of(handler: Callable[..., Any]) -> FunctionType:
 
 
 def names_at_call(function: FunctionType) -> dict[str, Any]:
-    """Return the local names that the callers of this function see in its module.
+    """Return the local names of the callers that run in the module of ``function``.
 
     A class that is made inside a function, with messages that are made there too, has
     string annotations whose names are nowhere else.
     """
     names: dict[str, Any] = {}
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals is function.__globals__ and (
             frame.f_locals is not frame.f_globals
         ):
             for name, value in frame.f_locals.items():
-                names.setdefault(name, value)
-        if frame.f_back is None:
-            break
+                names.setdefault(name, value)  # the innermost caller wins
         frame = frame.f_back
     return names
 
@@ -214,14 +213,14 @@ def given_types(mark: Mark, argument: str, value: Any) -> list[type[BaseMessage]
     """Return the message types that an argument of a decorator names.
 
     Raises:
-        TypeError: It names something else.
+        TypeError: The argument names something that is not a message.
     """
     members = value if isinstance(value, list | tuple) else get_args(value) or (value,)
     for member in members:
         if member is not type(None) and not message_types(member):
             raise TypeError(
-                f"{mark.place} has {argument}={member!r}, which is no message: pass a "
-                "subclass of BaseMessage, a union of them, or a list of them."
+                f"{mark.place} has {argument}={member!r}, which is not a message: pass "
+                "a subclass of BaseMessage, a union of them, or a list of them."
             )
     return message_types(value)
 
@@ -233,6 +232,7 @@ def _message_parameter(mark: Mark) -> inspect.Parameter:
 
 
 def _evaluate(annotation: Any, function: FunctionType, names: Mapping[str, Any]) -> Any:
+    # get_type_hints() reads the annotations of an object, not a single annotation.
     class Holder:
         pass
 
@@ -241,6 +241,6 @@ def _evaluate(annotation: Any, function: FunctionType, names: Mapping[str, Any])
     try:
         hints = get_type_hints(Holder, function.__globals__, dict(names))
     except (AttributeError, TypeError) as error:
-        # `messages.Chat` of a module that is only half imported, and the like.
+        # Such as `messages.Chat`, while that module is only half imported.
         raise NameError(str(error)) from error
     return hints["it"]

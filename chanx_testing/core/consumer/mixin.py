@@ -1,8 +1,8 @@
-"""What a consumer does with a message, an event, a group message.
+"""The mixin that handles messages, events and group messages.
 
-Framework-free: mixed over the JSON consumer of Channels or fast-channels, which
-accepts, sends and dispatches. One message is handled at a time, in the order in which
-they come.
+It needs no framework of its own: it is mixed over the JSON consumer of Channels or
+fast-channels, which accepts, sends and dispatches. Messages are handled one at a time,
+in the order of their arrival.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from chanx_testing.core.consumer import frames
-from chanx_testing.core.consumer.handlers import Route, Tables, collect
+from chanx_testing.core.consumer.handlers import HandlerRoute, Tables, collect
 from chanx_testing.core.consumer.lifecycle import ConnectionMixin
 from chanx_testing.core.observe import reports
 from chanx_testing.messages.base import BaseMessage, action_of
@@ -38,16 +38,16 @@ class WebsocketConsumerMixin(ConnectionMixin):
     Attributes:
         emits: Messages that are sent outside any handler; merged over all bases.
         incoming_message_adapter: Reads any message a client may send, with its action
-            under ``action`` and in snake_case; None when there is no ``@ws_handler``.
-        incoming_event_adapter: Reads any event; None when there is no
+            under ``action`` and in snake_case; None if there is no ``@ws_handler``.
+        incoming_event_adapter: Reads any event; None if there is no
             ``@event_handler``.
         outgoing_message_adapter: Reads any message this class may send.
         outgoing_actions: The actions of those messages.
-        passing_exceptions: Exceptions by which the framework is told what to do; they
-            are no failures of a handler.
+        passing_exceptions: Exceptions of the framework that control the connection;
+            they are passed on, and do not count as failures of a handler.
     """
 
-    # A consumer called TestConsumer is no test case, whatever pytest makes of its name.
+    # Keeps pytest from collecting a consumer called TestConsumer.
     __test__: ClassVar[bool] = False
 
     emits: ClassVar[Collection[type[BaseMessage]]] = ()
@@ -65,7 +65,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         """Work out what the class can take and send.
 
         Raises:
-            TypeError: When that cannot work; see
+            TypeError: ``groups`` is text, or a handler cannot work; see
                 :func:`chanx_testing.core.consumer.handlers.collect`.
         """
         super().__init_subclass__(**kwargs)
@@ -81,25 +81,26 @@ class WebsocketConsumerMixin(ConnectionMixin):
         cls.outgoing_actions = tables.outgoing_actions
 
     async def handle_validation_error(self, error: ValidationError) -> None:
-        """Answer a bad frame; the default tells the client where it is wrong.
+        """Answer a bad frame; the default sends an ``ErrorMessage`` with the faults.
 
         Args:
-            error: What is wrong. It also stands for frames that are no JSON, no object,
-                binary, or of an unknown action.
+            error: What is wrong with the frame: with the content of its message, or
+                with the frame itself (binary, not JSON, not an object, an unknown
+                action).
         """
         await self.send_message(ErrorMessage(payload=frames.error_details(error)))
 
     async def handle_handler_error(
         self, error: Exception, message: BaseMessage | None
     ) -> None:
-        """Answer a message whose handler raised; the test that watches knows already.
+        """Answer a message whose handler raised.
 
-        The default logs the traceback, and tells the client no more than that it
-        happened.
+        The default logs the traceback, and sends an ``ErrorMessage`` that names the
+        action and nothing else. The error is already reported to a test that watches.
 
         Args:
             error: What was raised.
-            message: The message that was handled; None when it was not yet read.
+            message: The message that was handled; None if it was not read yet.
         """
         action = None if message is None else action_of(message)
         what = "a frame" if action is None else f"the message {action!r}"
@@ -111,11 +112,11 @@ class WebsocketConsumerMixin(ConnectionMixin):
     async def handle_event_error(
         self, error: Exception, event: BaseMessage | None
     ) -> None:
-        """Do what is to be done when an event was not handled; the default logs it.
+        """Handle an event whose handler failed; the default logs it.
 
         Args:
             error: What was raised.
-            event: The event; None when it was not yet read, and for a group message.
+            event: The event; None if it was not read yet, and for a group message.
         """
         action = None if event is None else action_of(event)
         what = (
@@ -128,7 +129,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
     # Messages of the client
 
     async def websocket_receive(self, message: Any) -> None:
-        """Hand on a frame, unless the connection was closed meanwhile."""
+        """Pass a frame to :meth:`receive`, unless the connection is closed."""
         if not self._closed:
             await self.receive(
                 text_data=message.get("text"), bytes_data=message.get("bytes")
@@ -137,7 +138,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None
     ) -> None:
-        """Handle one frame and say that it is done."""
+        """Handle one frame, then send the completion signal where that is on."""
         try:
             content = await self._read_frame(text_data)
         except ValidationError as error:
@@ -152,7 +153,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         await self._complete(_COMPLETE)
 
     async def receive_json(self, content: Any) -> None:
-        """Handle what a frame says.
+        """Handle the message in a frame.
 
         Args:
             content: The decoded JSON object, with the keys of the wire.
@@ -194,14 +195,14 @@ class WebsocketConsumerMixin(ConnectionMixin):
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
-        """Return what the JSON of a frame says.
+        """Return the content of a frame.
 
         Raises:
-            ValueError: When it is not JSON; the client is told so.
+            ValueError: The text is not JSON; an error frame tells the client so.
         """
         return frames.decode(text_data)
 
-    def _route(self, content: dict[str, Any]) -> Route:
+    def _route(self, content: dict[str, Any]) -> HandlerRoute:
         routes = self._tables.messages
         action = content.get(ACTION)
         if isinstance(action, str) and action in routes:
@@ -232,7 +233,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         await self.handle_handler_error(error, message)
 
     async def _send_result(self, result: Any) -> None:
-        """Send what a handler returned, before or after it is awaited."""
+        """Send what a handler returned: a message, messages, or something to await."""
         if hasattr(result, "__await__"):
             result = await result
         if result is None:
@@ -267,7 +268,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
     # Messages of other connections
 
     async def handle_group_message(self, message: dict[str, Any]) -> None:
-        """Send on what :meth:`broadcast_message` sent to a group of this connection.
+        """Send the client what :meth:`broadcast_message` sent to one of its groups.
 
         Args:
             message: The message of the channel layer.

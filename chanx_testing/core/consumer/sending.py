@@ -40,7 +40,7 @@ class SendingMixin(Framework):
 
     @classmethod
     def framework_setting(cls, name: str) -> Any:
-        """Return the value of a setting where no attribute overrides it."""
+        """Return the value of a setting that no attribute overrides."""
         return SETTINGS[name].default
 
     @classmethod
@@ -59,8 +59,8 @@ class SendingMixin(Framework):
         """Send ``message`` to the client.
 
         Raises:
-            TypeError: When it is no ``BaseMessage``.
-            ValueError: When it holds ``NaN`` or ``Infinity``, which are no JSON.
+            TypeError: The message is not a ``BaseMessage``.
+            ValueError: The message holds ``NaN`` or ``Infinity``, which are not JSON.
         """
         if not isinstance(message, BaseMessage):
             raise TypeError(
@@ -128,6 +128,7 @@ def _resolve(owner: SendingMixin | type[SendingMixin], name: str) -> Any:
     attribute = SETTINGS[name].attribute
     if attribute is not None:
         value = getattr(owner, attribute)
+        # `discriminator_field` cannot be None: its default stands for "not set".
         if value is not None and (value != ACTION or name != "MESSAGE_ACTION_KEY"):
             return value
     return owner.framework_setting(name)

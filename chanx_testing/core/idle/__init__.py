@@ -6,7 +6,8 @@ otherwise lasts as long as it was told. It never guesses.
 
 from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.idle.install import installed, new_event_loop
-from chanx_testing.core.idle.loop import IdleEventLoop, IdleSelector
+from chanx_testing.core.idle.loop import IdleEventLoop
+from chanx_testing.core.idle.selector import IdleSelector
 from chanx_testing.core.idle.sources.accounts import Account, accounted
 from chanx_testing.core.idle.sources.timers import background
 from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by

@@ -22,3 +22,15 @@ class Clock:
 
     now: Callable[[], float] = staticmethod(_real_monotonic())
     sleep: Callable[[float], None] = staticmethod(time.sleep)
+
+
+class LoopClock:
+    """The clock of one loop, which remembers what the loop has read last.
+
+    A deadline is compared with the moment that the loop itself went by. Read anew, the
+    time is some microseconds later, and a timer that is due at the deadline would look
+    as if it came after it.
+    """
+
+    def __init__(self) -> None:
+        self.last = Clock.now()

@@ -2,9 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import functools
-import selectors
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -12,11 +9,18 @@ from contextvars import Context
 from threading import get_ident
 from typing import Any, ClassVar
 
-from chanx_testing.core.idle.clock import Clock
-from chanx_testing.core.idle.describe import caller_place, describe_callable
+from chanx_testing.core.idle.clock import Clock, LoopClock
+from chanx_testing.core.idle.describe import caller_place
 from chanx_testing.core.idle.monitor import Monitor
-from chanx_testing.core.idle.sources import garbage, submissions
-from chanx_testing.core.idle.sources.threads import feeds
+from chanx_testing.core.idle.selector import IdleSelector
+from chanx_testing.core.idle.sources import submissions
+from chanx_testing.core.idle.sources.accounts import Accounts
+from chanx_testing.core.idle.sources.children import Children
+from chanx_testing.core.idle.sources.descriptors import Descriptors
+from chanx_testing.core.idle.sources.garbage import collector, is_finalizing
+from chanx_testing.core.idle.sources.jobs import Jobs
+from chanx_testing.core.idle.sources.signals import Signals
+from chanx_testing.core.idle.sources.threads import Threads, feeds
 from chanx_testing.core.idle.tasks import TaskRegistry
 from chanx_testing.core.idle.verdict import Deadlock, UnsafeLoopAccess
 
@@ -26,36 +30,6 @@ _Base = asyncio.SelectorEventLoop
 # arguments are handed on as they are.
 
 
-class IdleSelector(selectors.DefaultSelector):
-    """The platform's selector, which asks the monitor before it sleeps."""
-
-    monitor: Monitor | None = None
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        """As ``selectors.BaseSelector.select``; may return early, with nothing."""
-        if self.monitor is None:
-            return super().select(timeout)
-        return self.monitor.select(super().select, timeout)
-
-
-class _Catching(concurrent.futures.Executor):
-    """Hands a job on to an executor and keeps the future that it gives.
-
-    The asyncio future made from it is of no use: it is cancelled by a timeout while
-    the job goes on.
-    """
-
-    def __init__(self, executor: concurrent.futures.Executor) -> None:
-        self._executor = executor
-        self.future: concurrent.futures.Future[Any] | None = None
-
-    def submit(
-        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> "concurrent.futures.Future[Any]":
-        self.future = self._executor.submit(fn, *args, **kwargs)
-        return self.future
-
-
 class IdleEventLoop(_Base):
     """asyncio's selector loop, overridden in public methods only.
 
@@ -63,14 +37,14 @@ class IdleEventLoop(_Base):
     ``asyncio.Runner(loop_factory=IdleEventLoop)``.
     """
 
-    #: Whether a run whose main task waits for something that can never happen ends
-    #: with :class:`~chanx_testing.core.idle.Deadlock` instead of hanging.
     detect_deadlocks: ClassVar[bool] = True
+    """Whether a run whose main task waits for something that can never happen ends with
+    :class:`~chanx_testing.core.idle.Deadlock` instead of hanging."""
 
-    #: Whether a wait with a horizon collects garbage before its verdict, and what is
-    #: older than the run of the loop is frozen meanwhile. A test that looks at how the
-    #: collector treats older objects switches it off.
     collects_garbage: ClassVar[bool] = True
+    """Whether a wait with a horizon collects garbage before its verdict, and what is
+    older than the run of the loop is frozen meanwhile. A subclass for tests that look
+    at how the collector treats older objects sets it to False."""
 
     def __init__(self) -> None:
         selector = IdleSelector()
@@ -78,19 +52,30 @@ class IdleEventLoop(_Base):
         self._pool: concurrent.futures.Executor | None = None
         self._pool_is_shut = False
         self._expecting_main = False
-        self.last_time = Clock.now()
+        self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
-        self._watched = selector
-        self.monitor = Monitor(self)
+        self.jobs = Jobs()
+        self.children = Children()
+        self.signals = Signals()
+        self.accounts = Accounts()
+        self.descriptors = Descriptors(selector.watched, self.accounts)
+        self.monitor = Monitor(
+            self,
+            self._clock,
+            [
+                self.jobs,
+                self.children,
+                self.signals,
+                Threads(self.jobs),
+                self.accounts,
+                self.descriptors,
+            ],
+            collects_garbage=self.collects_garbage,
+        )
         super().__init__(selector)
         # What the constructor has registered is the loop's own wake-up pipe.
-        self.monitor.own_descriptors.update(key.fd for key in self.watched_keys())
-        selector.monitor = self.monitor
-
-    def watched_keys(self) -> list[selectors.SelectorKey]:
-        """Every descriptor that the loop watches."""
-        mapping = self._watched.get_map()
-        return [] if mapping is None else list(mapping.values())
+        self.descriptors.ignored.update(key.fd for key in selector.watched())
+        selector.judge = self.monitor.select
 
     # -- running ------------------------------------------------------------------
 
@@ -98,7 +83,10 @@ class IdleEventLoop(_Base):
         if self._owner is not None:
             super().run_forever()  # raises: it runs already
             return
-        with garbage.older_objects_frozen(self.collects_garbage), submissions.watched():
+        with (
+            collector.older_objects_frozen(self.collects_garbage),
+            submissions.watched(),
+        ):
             self._owner = get_ident()
             try:
                 super().run_forever()
@@ -139,15 +127,15 @@ class IdleEventLoop(_Base):
     def close(self) -> None:
         super().close()
         self.monitor.timers.forget_before(None)
-        self.monitor.jobs.clear()
-        self.monitor.children.clear()
+        self.jobs.forget()
+        self.children.forget()
 
     # -- time and callbacks -------------------------------------------------------
 
     def time(self) -> float:
         now = Clock.now()
         if get_ident() == self._owner:
-            self.last_time = now
+            self._clock.last = now
         return now
 
     def call_soon(  # type: ignore[override]
@@ -167,7 +155,7 @@ class IdleEventLoop(_Base):
     ) -> asyncio.TimerHandle:
         handle = _Base.call_at(self, when, callback, *args, context=context)
         if self._owner is not None and get_ident() != self._owner:
-            self._note_trespass()
+            self._note_unsafe_access()
         self.monitor.activity += 1
         self.monitor.timers.add(handle, callback)
         return handle
@@ -191,15 +179,15 @@ class IdleEventLoop(_Base):
         # and the test can end; raised here, it would leave a future done whose waiter
         # nobody wakes, not even by cancelling it.
         handle = self.call_soon_threadsafe(callback, *args, context=context)
-        self._note_trespass()
+        self._note_unsafe_access()
         return handle
 
-    def _note_trespass(self) -> None:
+    def _note_unsafe_access(self) -> None:
         frame = sys._getframe(2)
-        if garbage.is_finalizing(frame):
+        if is_finalizing(frame):
             return  # a finalizer does not choose its thread
         error = UnsafeLoopAccess(threading.current_thread().name, caller_place(frame))
-        self.call_soon_threadsafe(self.monitor.report_trespass, error)
+        self.call_soon_threadsafe(self.monitor.report_unsafe_access, error)
 
     # -- what may come from outside -----------------------------------------------
 
@@ -211,29 +199,7 @@ class IdleEventLoop(_Base):
     ) -> "asyncio.Future[Any]":
         if executor is None:
             executor = self._default_pool()
-        catching = _Catching(executor)
-        token = object()
-        monitor = self.monitor
-        monitor.jobs[token] = (describe_callable(func), Clock.now())
-        try:
-            result = super().run_in_executor(catching, func, *args)
-        except BaseException:
-            del monitor.jobs[token]
-            raise
-        job = catching.future
-        assert job is not None
-        release = functools.partial(monitor.jobs.pop, token, None)
-
-        def ended(_: object) -> None:
-            try:
-                self.call_soon_threadsafe(release)
-            except RuntimeError:
-                release()  # the loop is closed
-
-        # Added after the callback that hands the result to the loop, and released on
-        # the loop: whoever sees the job gone sees its result too.
-        job.add_done_callback(ended)
-        return result
+        return self.jobs.run(self, super().run_in_executor, executor, func, args)
 
     def _default_pool(self) -> concurrent.futures.Executor:
         if self._pool_is_shut:
@@ -254,56 +220,31 @@ class IdleEventLoop(_Base):
         await super().shutdown_default_executor(*args, **kwargs)
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._watch_child(super().subprocess_exec(*args, **kwargs))
+        return await self.children.watch(super().subprocess_exec(*args, **kwargs))
 
     async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._watch_child(super().subprocess_shell(*args, **kwargs))
-
-    async def _watch_child(self, starting: Any) -> Any:
-        self.monitor.starting_children += 1
-        try:
-            transport, protocol = await starting
-            self.monitor.children.append(transport)
-        finally:
-            self.monitor.starting_children -= 1
-        return transport, protocol
+        return await self.children.watch(super().subprocess_shell(*args, **kwargs))
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         transport, protocol = await super().create_connection(*args, **kwargs)
-        self.monitor.connections.add(transport)
+        self.accounts.add(transport)
         return transport, protocol
 
     async def create_unix_connection(self, *args: Any, **kwargs: Any) -> Any:
         transport, protocol = await super().create_unix_connection(*args, **kwargs)
-        self.monitor.connections.add(transport)
+        self.accounts.add(transport)
         return transport, protocol
 
     def add_signal_handler(  # type: ignore[override]
         self, sig: int, callback: Callable[..., object], *args: Any
     ) -> None:
         super().add_signal_handler(sig, callback, *args)
-        self.monitor.signals[sig] = signal.Signals(sig).name
+        self.signals.add(sig)
 
     def remove_signal_handler(self, sig: int) -> bool:
         removed = super().remove_signal_handler(sig)
-        self.monitor.signals.pop(sig, None)
+        self.signals.remove(sig)
         return removed
-
-    def signals_outside(self) -> bool:
-        """Whether a signal may call Python code that is not the loop's.
-
-        An armed interval timer, or a handler of the user's: either may wake the loop
-        at any time. Handlers for the keyboard and of test timeouts do not count.
-        """
-        if hasattr(signal, "getitimer") and any(signal.getitimer(signal.ITIMER_REAL)):
-            handler = signal.getsignal(signal.SIGALRM)
-            if not _is_bystander(handler):
-                return True
-        for number in signal.valid_signals() - {signal.SIGINT}:
-            handler = signal.getsignal(number)
-            if callable(handler) and not _is_bystander(handler):
-                return True
-        return False
 
     # -- tasks --------------------------------------------------------------------
 
@@ -319,8 +260,3 @@ class IdleEventLoop(_Base):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.tasks_created.note_failure(context)
         super().call_exception_handler(context)
-
-
-def _is_bystander(handler: object) -> bool:
-    """pytest-timeout's handler fails the test; it never wakes a loop."""
-    return getattr(handler, "__module__", "").startswith("pytest_timeout")

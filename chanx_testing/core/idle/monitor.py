@@ -2,8 +2,8 @@
 
 The proof, in this order, at an entry to ``select`` with time to wait:
 
-1. No obligation is open: no executor job, no child process, no signal handler, no
-   outside descriptor, no thread that is not parked.
+1. No source is open: no executor job, no child process, no signal handler, no outside
+   descriptor, no thread that is not parked.
 2. The ready queue is empty, which is why asyncio has time to wait, and ``select(0)``
    finds nothing. A job's result is queued before the job stops counting, so a job
    that ended between the two steps shows here.
@@ -12,30 +12,27 @@ The proof, in this order, at an entry to ``select`` with time to wait:
 
 Then one waiter is released, the one that would end first, and the others are judged
 again after it has blocked: what it does may reach them.
+
+Prior art: Trio's ``wait_all_tasks_blocked`` asks whether any task can run, and Go's
+``testing/synctest`` whether all goroutines are durably blocked. Neither has to ask who
+else could wake the loop, as asyncio has: there, threads and other code may at any time.
+https://trio.readthedocs.io/en/stable/reference-testing.html#inter-task-ordering
+https://pkg.go.dev/testing/synctest
 """
 
 import asyncio
 import math
-import selectors
-import threading
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from chanx_testing.core.idle.clock import Clock
+from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.describe import describe_task, task_is_runnable
+from chanx_testing.core.idle.selector import Events, Select
 from chanx_testing.core.idle.sources import garbage
-from chanx_testing.core.idle.sources.accounts import Connections
-from chanx_testing.core.idle.sources.descriptors import open_descriptors
-from chanx_testing.core.idle.sources.threads import Census
+from chanx_testing.core.idle.sources.source import Source
 from chanx_testing.core.idle.sources.timers import Timers
 from chanx_testing.core.idle.verdict import UnsafeLoopAccess, Verdict, VerdictKind
-
-if TYPE_CHECKING:
-    from chanx_testing.core.idle.loop import IdleEventLoop
-
-Events = list[Any]
-Select = Callable[[float | None], Events]
 
 # A deadline gives the loop some passes more, so that a timer that is due at the same
 # moment, and the task that it wakes, come before it.
@@ -78,24 +75,36 @@ class Waiter:
 
 
 class Monitor:
-    """What is known of one loop. Used on the loop's thread, except where noted."""
+    """What is known of one loop. Used on the loop's thread, except where noted.
 
-    def __init__(self, loop: "IdleEventLoop") -> None:
+    Args:
+        loop: The loop.
+        clock: Its clock.
+        sources: Everything that may wake it, but for its timers.
+        collects_garbage: Whether a collection comes before a verdict.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: LoopClock,
+        sources: Sequence[Source],
+        *,
+        collects_garbage: bool,
+    ) -> None:
         # Weak: a closed loop goes as soon as nobody holds it, with all it knows.
         self._loop_ref = weakref.ref(loop)
+        self._clock = clock
+        self._sources = tuple(sources)
+        self._waking = [source for source in sources if source.wakes_the_loop]
+        self._silent = [source for source in sources if not source.wakes_the_loop]
+        self._collects_garbage = collects_garbage
         self.timers = Timers()
-        self.census = Census()
-        self.jobs: dict[object, tuple[str, float]] = {}
-        self.children: list[asyncio.SubprocessTransport] = []
-        self.starting_children = 0
-        self.signals: dict[int, str] = {}
-        self.own_descriptors: set[int] = set()
-        self.connections = Connections()
         self.waiters: list[Waiter] = []
         # Counts what was scheduled on the loop: a change while the loop sleeps means
         # that a finalizer, a signal handler or a stray thread has scheduled something.
         self.activity = 0
-        self.trespasses: list[UnsafeLoopAccess] = []
+        self.unsafe_accesses: list[UnsafeLoopAccess] = []
         self.main: asyncio.Future[Any] | None = None
         self.deadlock: tuple[str, ...] | None = None
         self.cancels = 0
@@ -103,7 +112,7 @@ class Monitor:
         self._busy_at = 0.0  # when callbacks were last ready while somebody waited
 
     @property
-    def _loop(self) -> "IdleEventLoop":
+    def _loop(self) -> asyncio.AbstractEventLoop:
         loop = self._loop_ref()
         assert loop is not None
         return loop
@@ -133,7 +142,7 @@ class Monitor:
             waiter.verdict = verdict
             waiter.future.set_result(None)
 
-    def report_trespass(self, error: UnsafeLoopAccess) -> None:
+    def report_unsafe_access(self, error: UnsafeLoopAccess) -> None:
         """Hand the error to the first waiter, or keep it for the next one."""
         self._loop.call_exception_handler({"message": str(error), "exception": error})
         for waiter in self.waiters:
@@ -141,7 +150,7 @@ class Monitor:
                 self.waiters.remove(waiter)
                 waiter.future.set_exception(error)
                 return
-        self.trespasses.append(error)
+        self.unsafe_accesses.append(error)
 
     # -- the selector's side ------------------------------------------------------
 
@@ -149,8 +158,8 @@ class Monitor:
         """Do what the loop's ``select(timeout)`` does, and judge if there is time.
 
         Args:
-            raw: the selector's own ``select``.
-            timeout: seconds until the next timer; None without one; 0 or less while
+            raw: The selector's own ``select``.
+            timeout: Seconds until the next timer; None without one; 0 or less while
                 callbacks are ready.
         """
         if timeout is not None and timeout <= 0:
@@ -176,24 +185,26 @@ class Monitor:
         return raw(timeout)
 
     def _judge(self, raw: Select, timeout: float | None) -> Events:
-        due = None if timeout is None else self._loop.last_time + timeout
+        due = None if timeout is None else self._clock.last + timeout
         self.timers.forget_before(due)
         pauses = iter(_PAUSES)
         collected = False
-        collects = self._loop.collects_garbage
         while True:
             activity = self.activity
             pause: float | None = None
             candidate = self._candidate(Clock.now())
-            if candidate is not None and not self._open_obligation():
-                busy = self.census.busy(threading.get_ident())
-                if busy:
+            if candidate is not None and not _any_open(self._waking):
+                if _any_open(self._silent):
                     pause = next(pauses, _PAUSES[-1])
                 else:
                     events = raw(0)
                     if events or self.activity != activity:
                         return events
-                    if collects and candidate.horizon != 0 and not collected:
+                    if (
+                        self._collects_garbage
+                        and candidate.horizon != 0
+                        and not collected
+                    ):
                         garbage.collect()
                         collected = True
                         # A finalizer may have started anything: look at all again.
@@ -240,7 +251,7 @@ class Monitor:
         """Release the first waiter whose time is over.
 
         Args:
-            running: callbacks are ready, so the loop has not come to rest.
+            running: Callbacks are ready, so the loop has not come to rest.
 
         Returns:
             True if the loop should make another pass now.
@@ -270,76 +281,32 @@ class Monitor:
                 block = left if block is None else min(block, left)
         return block
 
-    # -- obligations --------------------------------------------------------------
-
-    def _open_obligation(self) -> bool:
-        """Whether anything is open that wakes the loop when it ends."""
-        return bool(
-            self.jobs
-            or self.signals
-            or self._live_children()
-            or self._under_way()
-            or self._descriptors()
-        )
-
-    def _live_children(self) -> bool:
-        if self.children:
-            self.children = [c for c in self.children if c.get_returncode() is None]
-        return bool(self.children or self.starting_children)
-
-    def _under_way(self) -> list[str]:
-        """What could still come over accounted connections, one phrase each."""
-        accounts = self.connections.by_descriptor().values()
-        phrases = [text for account in set(accounts) for text in account.under_way()]
-        return sorted(set(phrases))
-
-    def _descriptors(self) -> list[str]:
-        """The descriptors that nobody answers for, one phrase each."""
-        accounts = self.connections.by_descriptor()
-        keys = self._loop.watched_keys()
-        # One that is also watched for writing has something left to send.
-        answered = {
-            key.fd
-            for key in keys
-            if key.fd in accounts and key.events == selectors.EVENT_READ
-        }
-        return open_descriptors(keys, self.own_descriptors | answered)
+    # -- verdicts -----------------------------------------------------------------
 
     def _explain(self, waiter: Waiter, *, running: bool) -> Verdict:
-        """What could still happen at the deadline, one phrase each."""
+        """Return what could still happen at the deadline, one phrase each."""
         now = Clock.now()
-        reasons: list[str] = []
+        inside: list[str] = []
+        outside: list[str] = []
         if self.failure is not None:
-            reasons.append(self.failure)
-        reasons += [
-            f"executor {name} {round((now - since) * 1000)} ms"
-            for name, since in tuple(self.jobs.values())
-        ]
-        if self._live_children():
-            pids = [f"child process {child.get_pid()}" for child in self.children]
-            reasons += pids or ["a child process starting"]
-        reasons += [f"signal handler {name}" for name in self.signals.values()]
-        if not self.jobs:
-            # A running job is a running thread: said once.
-            reasons += self.census.busy(threading.get_ident())
+            inside.append(self.failure)
+        for source in self._sources:
+            phrases = source.phrases()
+            (outside if source.is_outside else inside).extend(phrases)
         if running:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
-            reasons.append("callbacks are always ready" + (f": {names}" * bool(names)))
-        reasons += self._under_way()
-        descriptors = self._descriptors()
+            inside.append("callbacks are always ready" + (f": {names}" * bool(names)))
         timer = self.timers.next(waiter.task)
         if timer is not None and waiter.horizon != 0:
-            reasons.append(
+            inside.append(
                 f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
             )
         rests = waiter.horizon == 0 and now - self._busy_at >= _REST
-        quiet = bool(descriptors) and not reasons and rests
+        quiet = bool(outside) and not inside and rests
         kind = VerdictKind.QUIET if quiet else VerdictKind.DEADLINE
-        reasons += descriptors
-        return Verdict(
-            kind, tuple(reasons) or ("it came to rest at the deadline only",)
-        )
+        reasons = (*inside, *outside)
+        return Verdict(kind, reasons or ("became idle only at the deadline",))
 
     def _idle(self, waiter: Waiter) -> Verdict:
         number = len(asyncio.all_tasks(self._loop))
@@ -358,12 +325,9 @@ class Monitor:
         pause = 0.002
         while True:
             activity = self.activity
-            if self.main is None or self.main.done() or self._open_obligation():
+            if self.main is None or self.main.done() or _any_open(self._waking):
                 return raw(None)
-            stuck = not (
-                self.census.busy(threading.get_ident(), strict=True)
-                or self._loop.signals_outside()
-            )
+            stuck = not self._may_be_woken()
             if stuck:
                 events = raw(0)
                 if events or self.activity != activity:
@@ -371,7 +335,7 @@ class Monitor:
                 garbage.collect()
                 if self.activity != activity:
                     return []
-                stuck = not self.census.busy(threading.get_ident(), strict=True)
+                stuck = not self._may_be_woken()
             events = raw(0 if stuck else pause)
             if events or self.activity != activity:
                 return events
@@ -379,6 +343,9 @@ class Monitor:
                 self._break_deadlock()
                 return []
             pause = min(1.0, pause * 2)
+
+    def _may_be_woken(self) -> bool:
+        return any(source.may_end_a_deadlock() for source in self._sources)
 
     def _break_deadlock(self) -> None:
         main = self.main
@@ -392,3 +359,11 @@ class Monitor:
             self._loop.stop()
         else:
             main.cancel("deadlock")
+
+
+def _any_open(sources: Sequence[Source]) -> bool:
+    # A loop, not any(): a generator costs a tenth of a whole verdict.
+    for source in sources:  # noqa: SIM110
+        if source.is_open():
+            return True
+    return False

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from chanx_testing.core.idle.clock import Clock
 from chanx_testing.core.idle.loop import IdleEventLoop
 from chanx_testing.core.idle.verdict import UnsupportedLoopWarning, Verdict, VerdictKind
 
@@ -60,8 +59,8 @@ async def wait(
     if not isinstance(loop, IdleEventLoop):
         return await _wait_for_deadline(loop, waiter, timeout)
     monitor = loop.monitor
-    if monitor.trespasses:
-        raise monitor.trespasses.pop(0)
+    if monitor.unsafe_accesses:
+        raise monitor.unsafe_accesses.pop(0)
     entry = monitor.add(waiter, timeout, horizon)
     try:
         await waiter
@@ -104,14 +103,14 @@ def exempt_descriptor(fileobj: "int | HasFileno") -> Iterator[None]:
     """
     fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
     loop = asyncio.get_running_loop()
-    if not isinstance(loop, IdleEventLoop) or fd in loop.monitor.own_descriptors:
+    if not isinstance(loop, IdleEventLoop) or fd in loop.descriptors.ignored:
         yield
         return
-    loop.monitor.own_descriptors.add(fd)
+    loop.descriptors.ignored.add(fd)
     try:
         yield
     finally:
-        loop.monitor.own_descriptors.discard(fd)
+        loop.descriptors.ignored.discard(fd)
 
 
 async def _wait_for_deadline(
@@ -158,11 +157,4 @@ def overdue_jobs(seconds: float) -> list[str]:
         A phrase for each, with its name and age; [] on a loop that cannot be observed.
     """
     loop = asyncio.get_running_loop()
-    if not isinstance(loop, IdleEventLoop):
-        return []
-    now = Clock.now()
-    return [
-        f"{name} has run for {now - since:.1f} s"
-        for name, since in tuple(loop.monitor.jobs.values())
-        if now - since >= seconds
-    ]
+    return loop.jobs.overdue(seconds) if isinstance(loop, IdleEventLoop) else []

@@ -1,1 +1,1 @@
-"""What a consumer says beside the wire: reports, and who listens to them."""
+"""What consumers report beside the wire, and who listens to the reports."""

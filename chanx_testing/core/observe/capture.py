@@ -1,11 +1,10 @@
-"""Recording the events that consumers broadcast."""
+"""A record of the events that consumers broadcast."""
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chanx_testing.core.consumer.mixin import WebsocketConsumerMixin
 from chanx_testing.core.observe import foreign, reports
 from chanx_testing.core.observe.reports import Broadcast, BroadcastMethod
 from chanx_testing.messages.base import BaseMessage
@@ -29,7 +28,7 @@ class CapturedBroadcastEvent:
         consumer: The consumer class that the method was called on.
         method: ``broadcast_event``, ``send_event`` or ``broadcast_message``; a
             ``_sync`` twin counts as the method that it stands for.
-        channel_name: The receiver of a ``send_event``, else None.
+        channel_name: The receiver of a ``send_event``; None for the others.
     """
 
     event: BaseMessage
@@ -42,7 +41,7 @@ class CapturedBroadcastEvent:
         """Return the field called ``name``.
 
         Raises:
-            KeyError: There is no such field; the message lists those there are.
+            KeyError: There is no such field; the message lists the fields.
         """
         if name not in self.__dataclass_fields__:
             raise KeyError(
@@ -83,21 +82,22 @@ def capture_broadcast_events(
         is afterwards.
 
     Raises:
-        TypeError: ``consumer`` is no consumer class whose broadcasts can be seen.
-        ValueError: ``methods`` names something else.
+        TypeError: ``consumer`` is not a class whose broadcasts can be seen.
+        ValueError: ``methods`` names a method that cannot be recorded.
     """
     if unknown := sorted(set(methods) - set(METHODS)):
         raise ValueError(
             f"capture_broadcast_events() cannot record {', '.join(unknown)}; "
             f"methods= takes {', '.join(METHODS)}."
         )
-    is_ours = isinstance(consumer, type) and issubclass(
-        consumer, WebsocketConsumerMixin
+    # An instance of a consumer has the attribute too, and is not what is wanted.
+    announces = isinstance(consumer, type) and getattr(
+        consumer, "announces_broadcasts", False
     )
     missing = [
         method for method in methods if not foreign.is_class_method(consumer, method)
     ]
-    if missing and not is_ours:
+    if missing and not announces:
         raise TypeError(
             f"capture_broadcast_events() takes a consumer class of chanx_testing, or "
             f"one with an async class method {missing[0]}(), whose broadcasts it can "
@@ -124,7 +124,7 @@ def capture_broadcast_events(
     with ExitStack() as stack:
         reports.add_interceptor(intercept)
         stack.callback(reports.remove_interceptor, intercept)
-        if not is_ours:
+        if not announces:
             for method in methods:
                 stack.enter_context(foreign.broadcasts_announced(consumer, method))
         yield captured

@@ -1,9 +1,9 @@
-"""Consumers of other packages: what they do beside the wire.
+"""Reports on behalf of the consumers of other packages.
 
-A consumer of this package says what it broadcasts and which exceptions it caught, see
-:mod:`chanx_testing.core.observe.reports`. One of another package does not. Where it
-has a method of a known name, that method is replaced while a test watches: by one that
-reports, and then calls it; see :mod:`chanx_testing.core.replacing`.
+A consumer of this package reports what it broadcasts and which exceptions it caught;
+see :mod:`chanx_testing.core.observe.reports`. A consumer of another package does not.
+If it has a method of a known name, that method is replaced while a test watches, by one
+that reports and then calls it; see :mod:`chanx_testing.core.replacing`.
 """
 
 import inspect
@@ -27,7 +27,7 @@ FAILURE_HOOKS: Final = {
     "handle_json_processing_error": "processing a message",
     "handle_event_handler_error": "handling an event",
 }
-"""The methods that a consumer calls with an exception that it caught, and when."""
+"""Methods that a consumer calls with an exception it caught, and what it was doing."""
 
 _announced: ContextVar[tuple[type, object] | None] = ContextVar(
     "chanx_testing_announced", default=None
@@ -53,8 +53,8 @@ def failures_reported(consumer: Any) -> Iterator[None]:
     """Report the exceptions that a foreign consumer catches while the block runs.
 
     Args:
-        consumer: A consumer class, or None; only one with :data:`FAILURE_HOOKS` is
-            touched.
+        consumer: A consumer class, or None; a class without :data:`FAILURE_HOOKS` is
+            left alone.
     """
     with ExitStack() as stack:
         for name, doing in FAILURE_HOOKS.items():
@@ -72,8 +72,8 @@ def broadcasts_announced(consumer: type, method: BroadcastMethod) -> Iterator[No
     """Announce the broadcasts of a foreign consumer while the block runs.
 
     Args:
-        consumer: A class for which :func:`is_class_method` is true; its subclasses are
-            covered, those with a method of their own too.
+        consumer: A class for which :func:`is_class_method` is true. Its subclasses are
+            covered, also if they override the method.
         method: The name of its class method.
     """
     with ExitStack() as stack:
@@ -87,10 +87,10 @@ def broadcasts_announced(consumer: type, method: BroadcastMethod) -> Iterator[No
 
 @contextmanager
 def methods_in_background(consumer: Any, names: Collection[str]) -> Iterator[None]:
-    """Have these methods of a consumer run in the background while the block runs.
+    """Make these methods of a consumer run in the background while the block runs.
 
-    The timers that they set, and those of tasks that they start, keep no test from
-    being idle; see :func:`chanx_testing.core.idle.background`.
+    The timers that they set, and those of tasks that they start, do not keep a test
+    from being idle; see :func:`chanx_testing.core.idle.background`.
 
     Args:
         consumer: A consumer class, or None.
@@ -145,7 +145,7 @@ def _reporting_failure(
 ) -> Callable[[Replacement], Callable[..., Any]]:
     def make(replacement: Replacement) -> Callable[..., Any]:
         async def hook(self: Any, error: Exception, *args: Any, **kwargs: Any) -> Any:
-            # A subclass that is watched as well has reported already.
+            # Called from a subclass that is watched as well, which has reported it.
             if type(self) is owner and replacement.active:
                 which = f" {args[0]!r}" if args else ""
                 reports.report_failure(error, f"{doing}{which}")

@@ -1,14 +1,16 @@
-"""What an application says of itself to a test that watches.
+"""What an application reports to a test that watches it.
 
 A communicator runs its application in a context in which it is the *watcher*;
 whatever the application starts (tasks, threads of ``sync_to_async``) inherits that
 context. Consumers report to the watcher what the wire does not show: an exception that
 they turned into an ``ErrorMessage``, a broadcast, its delivery. Outside a test nobody
-watches, and a report costs one look at a context variable.
+watches: a failure or a delivery costs one look at a context variable, a broadcast also
+takes a lock.
 
-Interceptors see the broadcasts of the whole process, whichever thread they come from:
-that is how :func:`~chanx_testing.core.testing.capture_broadcast_events` works without
-replacing anything.
+Interceptors see the broadcasts of the whole process, whichever thread they come from.
+So :func:`~chanx_testing.core.testing.capture_broadcast_events` sees those of this
+package's consumers without replacing anything. Listeners are called for each broadcast
+that no interceptor has suppressed.
 """
 
 import itertools
@@ -34,7 +36,7 @@ class Broadcast:
         consumer: The consumer class it was called on.
         message: The event or message.
         groups: The groups as the caller gave them: a name, a collection or None.
-        channel_name: The single receiver of ``send_event``, else None.
+        channel_name: The single receiver of ``send_event``; None for the others.
         id: Unique in this process; travels with the message to its receivers.
     """
 
@@ -47,24 +49,28 @@ class Broadcast:
 
 
 class Watcher(Protocol):
-    """Who is told what an application does. Every method returns at once."""
+    """The receiver of what an application reports. Every method returns at once."""
 
     def handler_failed(self, error: Exception, doing: str) -> None:
-        """Say that a handler raised ``error``; an error frame may follow."""
+        """Note that a handler raised ``error``; an error frame may follow."""
 
     def broadcast_sent(self, broadcast: Broadcast) -> None:
-        """Say that the application sent ``broadcast`` to the channel layer."""
+        """Note that the application is about to send ``broadcast``."""
 
     def broadcast_received(self, broadcast_id: int) -> None:
-        """Say that this connection handles the broadcast with that id."""
+        """Note that this connection handles the broadcast with that id."""
 
 
 watcher: ContextVar[Watcher | None] = ContextVar("chanx_testing_watcher", default=None)
 
 Interceptor = Callable[[Broadcast], bool]
-"""Is told of each broadcast; returns True to keep it from being sent."""
+"""Called with each broadcast; returns True to keep it from being sent."""
+
+Listener = Callable[[Broadcast], None]
+"""Is told of each broadcast that is sent."""
 
 _interceptors: list[Interceptor] = []
+_listeners: list[Listener] = []
 _lock = threading.Lock()
 
 
@@ -83,55 +89,45 @@ def remove_interceptor(interceptor: Interceptor) -> None:
                 return
 
 
+def add_listener(listener: Listener) -> None:
+    """Tell ``listener`` of each coming broadcast of this process that is sent."""
+    with _lock:
+        _listeners.append(listener)
+
+
+def remove_listener(listener: Listener) -> None:
+    """Undo :func:`add_listener`."""
+    with _lock:
+        _listeners.remove(listener)
+
+
 def announce(broadcast: Broadcast) -> bool:
-    """Tell everybody of ``broadcast`` before it is sent.
+    """Report ``broadcast`` to the interceptors and the watcher, before it is sent.
 
     Returns:
-        True when it may be sent, False when somebody suppressed it.
+        True if it may be sent, False if an interceptor suppresses it.
     """
+    # A copy, so that no interceptor runs under the lock: it may broadcast itself.
     with _lock:
-        interceptors = tuple(_interceptors)
-    # A list, not a generator: each interceptor is told, whoever suppresses.
-    verdicts = [interceptor(broadcast) for interceptor in interceptors]
-    if any(verdicts):
+        interceptors, listeners = tuple(_interceptors), tuple(_listeners)
+    # A list, not a generator: one that suppresses must not keep it from the others.
+    suppressed = [interceptor(broadcast) for interceptor in interceptors]
+    if any(suppressed):
         return False
     if (current := watcher.get()) is not None:
         current.broadcast_sent(broadcast)
-    else:
-        ticks.stimulate()
+    for listener in listeners:
+        listener(broadcast)
     return True
 
 
 def report_failure(error: Exception, doing: str) -> None:
-    """Tell the watcher, if any, that a handler raised ``error`` while ``doing``."""
+    """Report that a handler raised ``error`` while ``doing``, if anybody watches."""
     if (current := watcher.get()) is not None:
         current.handler_failed(error, doing)
 
 
 def report_delivery(broadcast_id: int | None) -> None:
-    """Tell the watcher, if any, that its connection handles that broadcast."""
+    """Report that this connection handles that broadcast, if anybody watches."""
     if broadcast_id is not None and (current := watcher.get()) is not None:
         current.broadcast_received(broadcast_id)
-
-
-class Ticks:
-    """An order of what happens in a test: stimuli of the test, frames that come.
-
-    A completion frame carries no identity. Whether it answers what the test did last is
-    told by its place in this order.
-    """
-
-    def __init__(self) -> None:
-        self._count = itertools.count(1)
-        self.last_stimulus = 0
-
-    def next(self) -> int:
-        """Return the next number; later is larger."""
-        return next(self._count)
-
-    def stimulate(self) -> None:
-        """Note that the test acted on an application just now."""
-        self.last_stimulus = self.next()
-
-
-ticks = Ticks()

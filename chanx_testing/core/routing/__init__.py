@@ -1,4 +1,4 @@
-"""Which consumer answers a path, read off the application without calling it."""
+"""Which consumer answers a path, read from the application without calling it."""
 
 from chanx_testing.core.routing.routes import (
     NoRouteError,

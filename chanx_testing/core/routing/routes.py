@@ -1,4 +1,4 @@
-"""Which consumer answers a path? The routing is read, the application not called.
+"""Which consumer answers a path, read from the application without calling it.
 
 Follows the rules by which Channels and Starlette dispatch, through any nesting of the
 two. Neither is imported.
@@ -80,12 +80,12 @@ class NoRouteError(RoutingError):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a path leads.
+    r"""Where a path leads.
 
     Attributes:
         pattern: The route as text, such as ``/ws/rooms/<int:pk>/`` or, for a regular
-            expression, ``^ws/(?P<room>\\w+)/$``. Empty where no router is passed.
-        consumer: The consumer class, or None for an application that is none.
+            expression, ``^ws/(?P<room>\w+)/$``. Empty where no router is passed.
+        consumer: The consumer class; None if the application is not a consumer.
         application: What the router calls.
         args: Unnamed groups of the pattern.
         kwargs: Named parts of the path, converted, with the route's defaults.
@@ -114,11 +114,11 @@ def find_route(application: Any, path: str, *, root_path: str = "") -> Route | N
         root_path: What the server puts before the paths of this application.
 
     Returns:
-        The route, or None when ``application`` cannot be seen through.
+        The route, or None if ``application`` cannot be seen through.
 
     Raises:
-        NoWebsocketError: It routes by protocol, and not the WebSocket protocol.
-        NoRouteError: It routes by path, and has no route for this one.
+        NoWebsocketError: The application answers no WebSocket at all.
+        NoRouteError: The application routes by path, and has no route for this one.
     """
     place = _Place(path=_path_of(path), root_path=root_path)
     found = next(_find(application, place), None)
@@ -132,9 +132,9 @@ def find_route(application: Any, path: str, *, root_path: str = "") -> Route | N
 
 
 def consumer_for(application: Any, path: str) -> type | None:
-    """Return the consumer class that answers ``path``, or None where there is none.
+    """Return the consumer class that answers ``path``, or None.
 
-    None stands for both an application that is no consumer and one that cannot be
+    None stands for an application that is not a consumer, and for one that cannot be
     seen through.
 
     Raises:
@@ -170,7 +170,8 @@ class _Place:
     def look(self, application: Any) -> tuple[Unwrapped | None, "_Place"]:
         """Unwrap ``application``, met here."""
         found = unwrap(application, with_globals=not self.routed)
-        # What a route leads to may know the router above it: FastAPI's endpoints do.
+        # A route may lead to something that refers to the router above it, as FastAPI's
+        # endpoints do: following that would never end.
         if found is None or any(found.core is router for router in self.routers):
             return None, self
         place = replace(
@@ -210,7 +211,7 @@ def _find(application: Any, place: _Place) -> Iterator[Route]:
         case "protocols":
             yield from _find(_websocket_of(found.core), place)
         case "http_only":
-            # Behind a route, it is the rest of the site: not a WebSocket route.
+            # Behind a route this is the rest of the site: not a WebSocket route.
             if not place.routed:
                 raise NoWebsocketError(("http",))
         case "django_routes":
@@ -333,6 +334,7 @@ def _nearest(path: str, routes: list[Route]) -> str | None:
 
 
 def _filled_in(pattern: str, path: str) -> str:
+    """Return ``pattern`` with each parameter replaced by what ``path`` has there."""
     text = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"<\1>", pattern)
     text = "/" + text.replace("^", "").replace("$", "").lstrip("/")
     parts = path.split("/")

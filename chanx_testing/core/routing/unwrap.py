@@ -1,8 +1,8 @@
-"""Seeing through middleware: what does an ASGI application wrap?
+"""The router or consumer inside the middleware of an ASGI application.
 
 Nothing is called and no property is read: only what an object stores is looked at, so
 looking has no side effects. No framework is imported either; each kind of router is
-known by its shape.
+recognised by its shape.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _USUAL_NAMES: Final = (
     "__wrapped__",
 )
 _MISSING: Final = object()
-# An application may hold on to half the program. A router further away than this counts
+# An application may refer to half the program. A router further away than this counts
 # as one that cannot be seen.
 _MOST_OBJECTS: Final = 2000
 _MOST_LAYERS: Final = 64
@@ -87,7 +87,7 @@ def consumer_class_of(application: object) -> type | None:
 
 
 def kind_of(application: object) -> Kind | None:
-    """Tell what ``application`` decides, or None where it only passes on (or hides)."""
+    """Return the kind of ``application``, None if it only wraps another one."""
     if consumer_class_of(application) is not None:
         return "consumer"
     if isinstance(application, type):
@@ -113,7 +113,7 @@ def _kind_of_routes(application: object, routes: object) -> Kind | None:
 
 
 def has_member(owner: object, name: str) -> bool:
-    """Tell whether the class of ``owner`` defines ``name``, without asking for it."""
+    """Return whether the class of ``owner`` defines ``name``; it is not evaluated."""
     return any(name in vars(base) for base in type(owner).__mro__)
 
 
@@ -121,9 +121,9 @@ def unwrap(application: object, *, with_globals: bool = True) -> Unwrapped | Non
     """Look through the layers of ``application`` for the router or consumer inside.
 
     The usual attribute names are followed first; then everything else an object or a
-    function holds: attributes, closures, the arguments of a ``partial``. Where those
-    lead to two different things there is no telling which of them answers a WebSocket,
-    and nothing is guessed.
+    function holds: attributes, closures, the arguments of a ``partial``. If they
+    lead to two different things, nothing shows which of them answers a WebSocket, and
+    nothing is guessed.
 
     Args:
         application: The outermost layer.
@@ -131,13 +131,13 @@ def unwrap(application: object, *, with_globals: bool = True) -> Unwrapped | Non
             dispatcher written by hand needs.
 
     Returns:
-        What was found, or None when ``application`` cannot be seen through.
+        What was found, or None if ``application`` cannot be seen through.
     """
     return _Search().unwrap(application, with_globals=with_globals)
 
 
 class _Search:
-    """One look into an application; remembers where it has been."""
+    """One search through an application, which looks at each object once."""
 
     def __init__(self) -> None:
         # The objects are kept beside the answers: an id is only unique while its
@@ -177,6 +177,7 @@ class _Search:
             found = self.unwrap(child, with_globals=with_globals)
             if found is not None:
                 cores.setdefault(id(found.core), found)
+        # Django's HTTP application beside another one is not what answers a WebSocket.
         websocket = [found for found in cores.values() if found.kind != "http_only"]
         candidates = websocket or list(cores.values())
         return candidates[0] if len(candidates) == 1 else None

@@ -1,19 +1,17 @@
 """What was said on one connection, for a failure to show."""
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, Final, Literal
 
 from chanx_testing.core.trace.showing import show_message
+from chanx_testing.core.trace.timeline import TimelineOfFirstUse
 
 Direction = Literal["→", "←", "·"]
 """To the application, from the application, an event beside the wire."""
 
 MAX_ENTRIES: Final = 60
-
-_numbers = itertools.count(1)
 
 
 class Transcript:
@@ -21,13 +19,20 @@ class Transcript:
 
     Args:
         path: The path of the connection, as shown.
+        timeline: The order of the test; it numbers the connection when that opens, or
+            when it is first named.
+
+    Attributes:
+        consumer: The name of the consumer, if it is known.
+        user: The name of the user who is connected, if it is known.
     """
 
-    def __init__(self, path: str) -> None:
-        self.number = next(_numbers)
+    def __init__(self, path: str, timeline: TimelineOfFirstUse) -> None:
         self.path = path
         self.consumer: str | None = None
         self.user: str | None = None
+        self._timeline = timeline
+        self._number: int | None = None
         self._start = perf_counter()
         self._entries: deque[tuple[float, Direction, str | Mapping[str, Any]]] = deque(
             maxlen=MAX_ENTRIES
@@ -36,12 +41,15 @@ class Transcript:
 
     @property
     def name(self) -> str:
-        """A short name for this connection, unique in the process."""
-        return f"ws#{self.number}"
+        """A short name for this connection, unique in its test: ``ws#1``."""
+        if self._number is None:
+            self._number = self._timeline.get().number_connection()
+        return f"ws#{self._number}"
 
-    def restart(self) -> None:
-        """Count the time from now."""
+    def begin(self) -> str:
+        """Count the time from now; return the name of the connection."""
         self._start = perf_counter()
+        return self.name
 
     def elapsed(self) -> float:
         """Return the seconds since the connection began."""
@@ -51,6 +59,10 @@ class Transcript:
         """Note an event: a sentence, or an ASGI message."""
         self._count += 1
         self._entries.append((self.elapsed(), direction, event))
+
+    def note(self, sentence: str) -> None:
+        """Note an event beside the wire."""
+        self.add("·", sentence)
 
     def render(self, closing: Iterable[str] = ()) -> str:
         """Return the transcript as text of several lines.
@@ -72,9 +84,8 @@ class Transcript:
         lines.extend(f"           {sentence}" for sentence in closing)
         return "\n".join(lines)
 
-
-def add_transcript(error: BaseException, transcript: Transcript, text: str) -> None:
-    """Add ``text``, the rendered ``transcript``, to ``error`` unless it is there."""
-    notes = getattr(error, "__notes__", ())
-    if not any(note.startswith(f"{transcript.name} ") for note in notes):
-        error.add_note(text)
+    def add_to(self, error: BaseException, closing: Iterable[str] = ()) -> None:
+        """Add the transcript to ``error``, as a note, unless it is there already."""
+        notes = getattr(error, "__notes__", ())
+        if not any(note.startswith(f"{self.name} ") for note in notes):
+            error.add_note(self.render(closing))

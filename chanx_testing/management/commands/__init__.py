@@ -1,1 +1,1 @@
-"""``manage.py test``, as Django has it, on loops that can tell when they are idle."""
+"""Commands that replace those of Django."""

@@ -1,6 +1,6 @@
-"""Django's ``test`` command, with event loops that can tell when they are idle.
+"""Django's ``test`` command, on event loops that know when they are idle.
 
-An app may take the place of a command of Django's. Arguments, runner and output are
+An installed app may replace a command of Django's. Arguments, runner and output stay
 Django's; while the tests run, the loops that ``async_to_sync()`` makes for async tests
 of *any* test case can prove that nothing more can come.
 """
@@ -13,9 +13,9 @@ from chanx_testing.core import idle
 
 
 class Command(DjangoCommand):
-    """Run the tests as Django does, on observable event loops."""
+    """The ``test`` command on observable event loops."""
 
     def handle(self, *test_labels: Any, **options: Any) -> None:
-        """Run the tests and exit, as Django's command does."""
+        """Run the tests as Django's command does."""
         with idle.installed():
             super().handle(*test_labels, **options)

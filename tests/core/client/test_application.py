@@ -4,8 +4,8 @@ import contextvars
 
 import pytest
 
-from chanx_testing.core.client.application import says_client_left
 from chanx_testing.core.client.communicator import WebsocketCommunicator
+from chanx_testing.core.client.failures import says_client_left
 
 
 class WebSocketDisconnect(Exception):

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import gc
 import time
+import weakref
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -268,6 +270,47 @@ class TestNeglect:
         del connection
         assert await idle.wait_until_idle()
         assert ends == ["cancelled"]
+
+    async def test_a_dropped_communicator_is_gone_without_a_collection(self):
+        """Nothing below the communicator holds it."""
+        gc.collect()
+        gc.disable()
+        try:
+            connection = client(apps.silent)
+            await connection.connect()
+            await connection.send_to("hello")
+            gone, task = weakref.ref(connection), connection.future
+            del connection
+            assert gone() is None
+            await asyncio.wait([task])
+            assert task.cancelled()
+        finally:
+            gc.enable()
+
+    async def test_a_connection_that_has_ended_is_gone_without_a_collection(self):
+        """Nothing is left in a circle."""
+        gc.collect()
+        gc.disable()
+        try:
+            async with client(apps.silent) as connection:
+                gone = [weakref.ref(connection._chanx), weakref.ref(connection.future)]
+            del connection
+            await asyncio.sleep(0)
+            assert [reference() for reference in gone] == [None] * 2
+        finally:
+            gc.enable()
+
+    def test_there_is_one_private_attribute_and_no_private_method(self):
+        """Every other private name is free for subclasses."""
+        connection = client(apps.silent)
+        assert list(vars(connection)) == ["_chanx"]
+        private = [
+            name
+            for owner in type(connection).__mro__[:-1]
+            for name in vars(owner)
+            if name.startswith("_") and not name.startswith("__")
+        ]
+        assert private == []
 
     async def test_stop_cancels_the_application(self):
         connection = client(apps.silent)

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
+from chanx_testing.core.client.failures import Failures
+from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.messages.outgoing import ErrorMessage
 from tests.support import apps, rooms
 
@@ -101,3 +103,116 @@ class TestDisconnect:
         with pytest.raises(LookupError, match="in the background") as caught:
             await connection.disconnect()
         assert any("left behind" in note for note in caught.value.__notes__)
+
+
+ERROR = {"type": "websocket.send", "text": '{"action": "error"}'}
+
+
+@pytest.fixture
+def failures():
+    return Failures()
+
+
+def test_nothing_went_wrong(failures):
+    failures.raise_crash()
+    assert failures.unseen([]) == []
+    assert failures.unmet_expectation() is None
+
+
+class TestCrash:
+    def test_is_unseen_once(self, failures):
+        error, retrieved = LookupError(), []
+        failures.crashed(error, lambda: retrieved.append(True))
+        assert failures.unseen([]) == [error]
+        assert failures.unseen([]) == []
+        assert retrieved == [True]
+
+    def test_is_seen_where_a_verb_raises_it(self, failures):
+        failures.crashed(LookupError("no"), lambda: None)
+        with pytest.raises(LookupError, match="no"):
+            failures.raise_crash()
+        assert failures.unseen([]) == []
+
+
+class TestHandlers:
+    def test_is_seen_with_the_frame_that_answers_it(self, failures):
+        failures.handler_failed(LookupError(), "handling a message")
+        assert failures.unanswered
+        frame = Frame(ERROR, 1)
+        failures.error_frame_came(frame)
+        assert not failures.unanswered
+        failures.frame_taken(frame)
+        assert failures.unseen([]) == []
+
+    def test_is_unseen_while_its_frame_lies_there(self, failures):
+        error = LookupError()
+        failures.handler_failed(error, "handling a message")
+        failures.error_frame_came(Frame(ERROR, 1))
+        assert failures.unseen([]) == [error]
+        assert "Raised while handling a message" in error.__notes__[0]
+
+    def test_another_frame_answers_nothing(self, failures):
+        error = LookupError()
+        failures.handler_failed(error, "handling a message")
+        failures.error_frame_came(Frame(ERROR, 1))
+        failures.frame_taken(Frame(ERROR, 2))
+        assert failures.unseen([]) == [error]
+
+    def test_each_frame_answers_one(self, failures):
+        first, second = LookupError("first"), LookupError("second")
+        failures.handler_failed(first, "handling a message")
+        failures.handler_failed(second, "handling another")
+        frame = Frame(ERROR, 1)
+        failures.error_frame_came(frame)
+        failures.frame_taken(frame)
+        assert failures.unseen([]) == [second]
+
+    def test_an_error_frame_without_a_failure_is_a_frame(self, failures):
+        frame = Frame(ERROR, 1)
+        failures.error_frame_came(frame)
+        failures.frame_taken(frame)
+        failures.handler_failed(LookupError(), "handling a message")
+        assert len(failures.unseen([])) == 1
+
+
+class TestTasks:
+    def test_what_was_named_before_is_not_named_again(self, failures):
+        first, second = LookupError("first"), LookupError("second")
+        assert failures.unseen([("beat", first)]) == [first]
+        assert failures.unseen([("beat", first), ("beat", second)]) == [second]
+        assert "Raised in beat, a task" in second.__notes__[0]
+
+
+class TestExpectations:
+    def test_let_failures_of_their_types_pass(self, failures):
+        failures.expect((LookupError,))
+        failures.handler_failed(KeyError(), "handling a message")
+        failures.handler_failed(error := ValueError(), "handling another")
+        assert failures.unseen([]) == [error]
+        assert failures.unmet_expectation() is None
+
+    def test_of_any_type(self, failures):
+        failures.expect(())
+        failures.crashed(SystemExit(), lambda: None)
+        assert failures.unseen([]) == []
+        assert failures.unmet_expectation() is None
+
+    def test_that_nothing_met_fail_once(self, failures):
+        failures.expect((LookupError, ValueError))
+        unmet = failures.unmet_expectation()
+        assert "(LookupError, ValueError), but none came" in str(unmet)
+        assert failures.unmet_expectation() is None
+
+    def test_are_met_by_what_the_test_has_received(self, failures):
+        failures.expect((LookupError,))
+        failures.handler_failed(LookupError(), "handling a message")
+        frame = Frame(ERROR, 1)
+        failures.error_frame_came(frame)
+        failures.frame_taken(frame)
+        assert failures.unseen([]) == []
+        assert failures.unmet_expectation() is None
+
+    @pytest.mark.parametrize("kind", [LookupError(), "LookupError", int])
+    def test_are_classes_of_exceptions(self, failures, kind):
+        with pytest.raises(TypeError, match="takes classes of exceptions, not"):
+            failures.expect((kind,))

@@ -1,10 +1,27 @@
 """A queue that can be looked at without taking."""
 
 import asyncio
+import json
+from contextlib import nullcontext
+from typing import Literal
 
 import pytest
 
+from chanx_testing.core.client.application import ApplicationUnderTest
+from chanx_testing.core.client.communicator import WebsocketCommunicator
+from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import Frame, FrameQueue
+from chanx_testing.core.client.language import Language
+from chanx_testing.core.client.scope import websocket_scope
+from chanx_testing.core.trace.timeline import TimelineOfFirstUse
+from chanx_testing.messages.base import BaseMessage
+from tests.support import apps
+
+
+class Count(BaseMessage):
+    action: Literal["count"] = "count"
+    payload: int
+
 
 TEXT = {"type": "websocket.send", "text": '{"action": "ping"}'}
 
@@ -17,7 +34,7 @@ def events():
 @pytest.fixture
 def queue(events):
     return FrameQueue(
-        on_put=lambda frame: events.append(("put", frame.message)),
+        TimelineOfFirstUse(),
         on_get=lambda frame: events.append(("get", frame.message)),
     )
 
@@ -39,10 +56,11 @@ def test_shows_what_lies_in_it(queue):
     assert queue.qsize() == 1
 
 
-def test_tells_of_what_comes_and_goes(queue, events):
-    queue.put_nowait(TEXT)
+def test_reports_what_is_taken(queue, events):
+    frame = queue.add(TEXT)
+    assert queue.head is frame
     queue.get_nowait()
-    assert events == [("put", TEXT), ("get", TEXT)]
+    assert events == [("get", TEXT)]
 
 
 async def test_serves_who_waits(queue):
@@ -64,8 +82,147 @@ async def test_serves_who_waits(queue):
     ],
 )
 def test_a_frame_knows_its_action(message, action):
-    assert Frame(message).action("action") == action
+    assert Frame(message, 1).action("action") == action
 
 
-def test_frames_are_numbered_in_their_order():
-    assert Frame(TEXT).tick < Frame(TEXT).tick
+def test_frames_are_numbered_in_their_order(queue):
+    queue.put_nowait(TEXT)
+    queue.put_nowait(TEXT)
+    first, second = queue.frames
+    assert first.number < second.number
+
+
+class TestOrder:
+    """Frames go to the verbs that wait in the order in which those asked."""
+
+    @pytest.fixture
+    async def connection(self):
+        connection = Connection(
+            ApplicationUnderTest(apps.silent),
+            websocket_scope("/", None, None, None),
+            Language(),
+        )
+        connection.start(nullcontext)
+        yield connection
+        connection.abandon()
+
+    async def taken(self, connection, order, name):
+        deadline = connection.deadline(None, float)
+        message = await connection.take(deadline, "a frame")
+        order.append((name, message["n"]))
+
+    async def turn(self):
+        """Let every task run that is ready."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def test_many_that_wait(self, connection):
+        order = []
+        async with asyncio.TaskGroup() as group:
+            for name in range(8):
+                group.create_task(self.taken(connection, order, name))
+            await self.turn()
+            for number in range(8):
+                connection.output_queue.add({"n": number})
+        assert order == [(number, number) for number in range(8)]
+
+    async def test_one_that_comes_later_does_not_overtake_one_that_was_woken(
+        self, connection
+    ):
+        order = []
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.taken(connection, order, "first"))
+            await self.turn()
+            # The second task is ready before the first has run with its frame.
+            group.create_task(self.taken(connection, order, "second"))
+            connection.output_queue.add({"n": 1})
+            await asyncio.sleep(0)
+            connection.output_queue.add({"n": 2})
+        assert order == [("first", 1), ("second", 2)]
+
+    async def test_a_frame_of_one_that_was_cancelled_goes_to_the_next(self, connection):
+        order = []
+        first = asyncio.create_task(self.taken(connection, order, "first"))
+        second = asyncio.create_task(self.taken(connection, order, "second"))
+        await self.turn()
+        connection.output_queue.add({"n": 1})
+        first.cancel()
+        await asyncio.wait([first, second])
+        assert first.cancelled()
+        assert order == [("second", 1)]
+
+    async def test_a_frame_that_is_left_goes_to_the_next(self, connection):
+        order = []
+
+        async def looks_and_leaves():
+            await connection.peek(connection.deadline(None, float))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(looks_and_leaves())
+            await self.turn()
+            group.create_task(self.taken(connection, order, "second"))
+            await self.turn()
+            connection.output_queue.add({"n": 1})
+        assert order == [("second", 1)]
+
+    async def test_one_that_only_looks_is_woken_too(self, connection):
+        order = []
+        watching = asyncio.create_task(
+            connection.output_queue.change(connection.deadline(None, float))
+        )
+        taking = asyncio.create_task(self.taken(connection, order, "first"))
+        await self.turn()
+        connection.output_queue.add({"n": 1})
+        await asyncio.wait([watching, taking])
+        assert watching.result() is None
+        assert order == [("first", 1)]
+
+    async def test_one_that_takes_from_the_queue_itself_leaves_the_others_waiting(
+        self, connection
+    ):
+        order = []
+        task = asyncio.create_task(self.taken(connection, order, "first"))
+        await self.turn()
+        connection.output_queue.add({"n": 1})
+        assert connection.output_queue.get_nowait() == {"n": 1}
+        await self.turn()
+        assert not task.done()
+        connection.output_queue.add({"n": 2})
+        await task
+        assert order == [("first", 2)]
+
+    async def test_typed_verbs_that_skip_completions_keep_their_place(self):
+        """Each answer is followed by a signal, which the first verb takes as well."""
+        received = []
+
+        async def receive(name):
+            message = await communicator.receive_message()
+            received.append((name, message.payload))
+
+        async with WebsocketCommunicator(
+            apps.completing, "/", message_types=[Count]
+        ) as communicator:
+            tasks = [asyncio.create_task(receive(name)) for name in range(6)]
+            await self.turn()
+            await communicator.send_to("6")
+            await asyncio.gather(*tasks)
+        assert received == [(number, number) for number in range(6)]
+
+
+@pytest.mark.parametrize(
+    "verb", ["receive_json_from", "receive_from", "receive_output"]
+)
+async def test_gathered_receives_get_the_frames_in_order(verb):
+    async with WebsocketCommunicator(apps.echo, "/") as communicator:
+        receives = [
+            asyncio.ensure_future(getattr(communicator, verb)()) for _ in range(8)
+        ]
+        await asyncio.sleep(0)
+        for number in range(8):
+            await communicator.send_json_to(number)
+        frames = await asyncio.gather(*receives)
+    numbers = [
+        json.loads(frame["text"]) if isinstance(frame, dict) else int(frame)
+        for frame in frames
+    ]
+    assert numbers == list(range(8))

@@ -98,4 +98,4 @@ async def test_a_broken_rule_is_the_fault_of_the_application():
     await connection.send_to("go")
     with pytest.raises(ProtocolError, match="a second time") as caught:
         await connection.receive_output()
-    assert caught.traceback[-2].name == "send_by_rules"
+    assert caught.traceback[-2].name == "_send_by_rules"

@@ -1,7 +1,7 @@
 """A test case keeps the connections that start in it, to close them at its end."""
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from chanx_testing.core.client.connection import connections_kept
+from chanx_testing.core.client.teardown import connections_of_test
 from tests.support import apps
 
 
@@ -10,7 +10,7 @@ def client():
 
 
 async def test_a_test_case_can_keep_what_starts_in_it():
-    with connections_kept() as kept:
+    with connections_of_test() as kept:
         await client().connect()
         async with client() as second:
             client()

@@ -7,25 +7,28 @@ import pytest
 
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicator
-from chanx_testing.core.client.timeouts import ONE_SECOND, Deadline
+from chanx_testing.core.client.timeouts import ANSWER_SECONDS, Deadline
+from chanx_testing.core.trace.timeline import Timeline
 from tests.support import apps
 
 
 def limit(seconds):
     """Return the limit that a verb keeps when it is given ``seconds``."""
-    return WebsocketCommunicator(apps.silent, "/")._deadline_after(seconds).seconds
+    communicator = WebsocketCommunicator(apps.silent, "/")
+    scale = communicator.timeout_scale
+    return timeouts.deadline_after(seconds, scale, Timeline()).seconds
 
 
 async def test_the_environment_scales_what_the_caller_did_not_choose(monkeypatch):
     monkeypatch.setenv(timeouts.SCALE_VARIABLE, "2.5")
-    assert limit(ONE_SECOND) == 2.5
+    assert limit(ANSWER_SECONDS) == 2.5
     assert limit(1.0) == 1.0
     assert limit(None) is None
 
 
 async def test_the_default_scale_is_one(monkeypatch):
     monkeypatch.delenv(timeouts.SCALE_VARIABLE, raising=False)
-    assert limit(ONE_SECOND) == 1
+    assert limit(ANSWER_SECONDS) == 1
 
 
 @pytest.mark.parametrize("text", ["", "fast", "0", "-1", "inf", "nan"])
@@ -42,7 +45,7 @@ async def test_there_is_no_limit_under_a_debugger():
     sys.settrace(debugger.trace_dispatch)
     try:
         assert timeouts.debugging()
-        assert limit(ONE_SECOND) is None
+        assert limit(ANSWER_SECONDS) is None
     finally:
         sys.settrace(before)
 
@@ -68,6 +71,6 @@ def test_a_debugger_may_use_sys_monitoring():
 
 
 async def test_a_deadline_never_has_less_than_nothing_left():
-    assert Deadline(-1).remaining() == 0
-    assert Deadline(None).remaining() is None
-    assert str(Deadline(0.5)) == "within 0.5 s"
+    assert Deadline(-1, Timeline()).remaining() == 0
+    assert Deadline(None, Timeline()).remaining() is None
+    assert str(Deadline(0.5, Timeline())) == "within 0.5 s"

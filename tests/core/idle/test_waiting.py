@@ -358,7 +358,7 @@ async def test_an_error_in_the_judge_leaves_the_deadline(
     def broken(*_: object) -> bool:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(monitor, "_open_obligation", broken)
+    monkeypatch.setattr(monitor, "_candidate", broken)
     verdict = await wait_until_idle(0.05)
     assert verdict.kind is VerdictKind.DEADLINE
     assert "internal error, please report it: ZeroDivisionError: oh" in str(verdict)

@@ -54,6 +54,14 @@ async def test_records_the_event_and_the_groups_as_they_were_given():
     assert captured[0].consumer is NewsConsumer
 
 
+def test_an_instance_of_a_consumer_is_refused():
+    with (
+        pytest.raises(TypeError, match="takes a consumer class"),
+        capture_broadcast_events(NewsConsumer()),
+    ):
+        raise AssertionError("never entered")
+
+
 async def test_an_unknown_key_lists_those_there_are():
     with capture_broadcast_events(NewsConsumer) as captured:
         await NewsConsumer.broadcast_event(news())

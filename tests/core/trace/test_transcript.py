@@ -2,11 +2,12 @@
 
 import pickle
 
-from chanx_testing.core.trace.transcript import MAX_ENTRIES, Transcript, add_transcript
+from chanx_testing.core.trace.timeline import TimelineOfFirstUse
+from chanx_testing.core.trace.transcript import MAX_ENTRIES, Transcript
 
 
 def test_rendering_names_the_connection_and_the_order():
-    transcript = Transcript("/ws/chat/")
+    transcript = Transcript("/ws/chat/", TimelineOfFirstUse())
     transcript.user, transcript.consumer = "alice", "ChatConsumer"
     transcript.add("→", {"type": "websocket.connect"})
     transcript.add("←", {"type": "websocket.accept"})
@@ -18,7 +19,7 @@ def test_rendering_names_the_connection_and_the_order():
 
 
 def test_only_the_latest_events_are_kept():
-    transcript = Transcript("/")
+    transcript = Transcript("/", TimelineOfFirstUse())
     for number in range(MAX_ENTRIES + 5):
         transcript.add("·", f"event {number}")
     assert "5 earlier events" in transcript.render()
@@ -26,8 +27,8 @@ def test_only_the_latest_events_are_kept():
 
 
 def test_is_added_to_an_error_once_and_travels_with_it():
-    transcript, error = Transcript("/"), ValueError("no")
+    transcript, error = Transcript("/", TimelineOfFirstUse()), ValueError("no")
     for _ in range(2):
-        add_transcript(error, transcript, transcript.render())
+        transcript.add_to(error)
     assert len(error.__notes__) == 1
     assert pickle.loads(pickle.dumps(error)).__notes__ == error.__notes__

@@ -1,4 +1,4 @@
-"""Descriptors whose traffic somebody in this process keeps account of.
+"""Sockets whose pending replies this process can count.
 
 A socket to a server, as that of a Redis channel layer, could bring something at any
 time, for all that one process can see. Where all that the server can send is the answer
@@ -11,11 +11,9 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from chanx_testing.core.idle.sources.timers import background
-
-__all__ = ["Account", "Connections", "accounted"]
 
 
 class Account(Protocol):
@@ -46,8 +44,11 @@ def accounted(account: Account) -> Iterator[None]:
         _current.reset(token)
 
 
-class Connections:
-    """The accounted connections of one loop."""
+class Accounts:
+    """The sockets of one loop for which somebody answers; a source."""
+
+    wakes_the_loop: ClassVar[bool] = True
+    is_outside: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._accounts: weakref.WeakKeyDictionary[asyncio.BaseTransport, Account] = (
@@ -62,8 +63,22 @@ class Connections:
     def by_descriptor(self) -> dict[int, Account]:
         """Return the accounts of the open connections by their descriptors."""
         found: dict[int, Account] = {}
+        if not self._accounts:
+            # Asked before each verdict, and nearly always empty.
+            return found
         for transport, account in tuple(self._accounts.items()):
             socket: Any = transport.get_extra_info("socket")
             if socket is not None and not transport.is_closing():
                 found[socket.fileno()] = account
         return found
+
+    def is_open(self) -> bool:
+        """Return whether anything is under way."""
+        return bool(self.phrases())
+
+    may_end_a_deadlock = is_open
+
+    def phrases(self) -> list[str]:
+        """Return what could still come, as the accounts say it, each once."""
+        accounts = set(self.by_descriptor().values())
+        return sorted({text for each in accounts for text in each.under_way()})

@@ -5,14 +5,56 @@ import selectors
 import socket
 import stat
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from chanx_testing.core.idle.sources.accounts import Accounts
 
 # What a TCP connection within this process has sent is there to read as soon as
 # `send` returns: measured on Linux only. Elsewhere no pair is taken for quiet.
 _LOOPBACK_IS_IMMEDIATE = sys.platform == "linux"
 
 _Address = tuple[str, int]
+
+
+class Descriptors:
+    """The descriptors of one loop for which nobody answers; a source.
+
+    Args:
+        watched: Returns what the loop's selector watches.
+        accounts: Who answers for some of them.
+
+    Attributes:
+        ignored: Descriptors that do not count, as the loop's own wake-up pipe.
+    """
+
+    wakes_the_loop: ClassVar[bool] = True
+    is_outside: ClassVar[bool] = True
+
+    def __init__(
+        self, watched: Callable[[], list[selectors.SelectorKey]], accounts: Accounts
+    ) -> None:
+        self.ignored: set[int] = set()
+        self._watched = watched
+        self._accounts = accounts
+
+    def is_open(self) -> bool:
+        """Return whether one of them could bring something."""
+        return bool(self.phrases())
+
+    may_end_a_deadlock = is_open
+
+    def phrases(self) -> list[str]:
+        """Return what each of them is."""
+        keys = self._watched()
+        accounts = self._accounts.by_descriptor()
+        # One that is also watched for writing has something left to send.
+        answered = {
+            key.fd
+            for key in keys
+            if key.fd in accounts and key.events == selectors.EVENT_READ
+        }
+        return open_descriptors(keys, self.ignored | answered)
 
 
 def open_descriptors(

@@ -4,10 +4,11 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import Final
+from typing import ClassVar, Final
 
 from chanx_testing.core.idle.describe import describe_stack
 from chanx_testing.core.idle.sources import garbage, submissions
+from chanx_testing.core.idle.sources.jobs import Jobs
 from chanx_testing.core.idle.sources.parked import NotAPoolThread, is_parked, pool_job
 
 # Threads that ever woke an observed loop may do so again: remembered while they live,
@@ -29,18 +30,26 @@ class _Mark:
 
 def feeds() -> None:
     """Note that the calling thread reaches into an observed loop."""
-    if not hasattr(_marks, "mark") and not garbage.is_collecting():
+    if not hasattr(_marks, "mark") and not garbage.collector.is_collecting():
         _marks.mark = _Mark()
 
 
-class Census:
-    """The threads around one loop, counted from the loop's creation.
+class Threads:
+    """The threads around one loop, counted from the loop's creation; a source.
 
     A thread that was busy before that, and never feeds a loop, is an outsider: it has
     its own business. Parked threads are not: a pool's thread waits for anybody's job.
+
+    Args:
+        jobs: The jobs that the loop itself has given to threads.
     """
 
-    def __init__(self) -> None:
+    # Threads do not say when they park.
+    wakes_the_loop: ClassVar[bool] = False
+    is_outside: ClassVar[bool] = False
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._creator = threading.get_ident()
         self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
         # Threads that `threading` does not know, as execnet has them (pytest-xdist):
@@ -61,13 +70,28 @@ class Census:
             if ident not in known and not is_parked(frame):
                 self._nameless[ident] = _outermost(frame)
 
-    def busy(self, owner: int, *, strict: bool = False) -> list[str]:
-        """Every thread that is not parked, with where it is.
+    def is_open(self) -> bool:
+        """Return whether a thread could still do something to the loop."""
+        return bool(self._busy(strict=False))
+
+    def may_end_a_deadlock(self) -> bool:
+        """Return whether one could that has its own business, too."""
+        return bool(self._busy(strict=True))
+
+    def phrases(self) -> list[str]:
+        """Return every thread that is not parked, with the place where it is.
+
+        None while a job runs: that is the job's thread, and the jobs name it already.
+        """
+        return [] if self._jobs.is_open() else self._busy(strict=False)
+
+    def _busy(self, *, strict: bool) -> list[str]:
+        """Return the threads that are not parked.
 
         Args:
-            owner: the ident of the loop's own thread.
-            strict: count outsiders too, but for those that are known to run tests.
+            strict: Count outsiders too, except for those that are known to run tests.
         """
+        owner = threading.get_ident()
         before = submissions.mark()
         # One snapshot: a thread parked in it, and still in that same wait when it is
         # looked at below, was parked at the moment of the snapshot together with all

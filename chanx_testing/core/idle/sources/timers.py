@@ -112,25 +112,19 @@ class Timers:
         while heap and (heap[0][0] < due - _TOLERANCE or heap[0][2].handle.cancelled()):
             heapq.heappop(heap)
 
-    def next(
-        self, task: "asyncio.Task[Any] | None", *, backgrounds: bool = False
-    ) -> Timer | None:
-        """The earliest live timer that counts for a wait in ``task``."""
+    def next(self, task: "asyncio.Task[Any] | None") -> Timer | None:
+        """Return the earliest live timer that counts for a wait in ``task``."""
         if not self._heap:
             return None
         first = self._heap[0][2]
-        if self._counts(first, task, backgrounds):
+        if self._counts(first, task):
             return first
-        live = [
-            entry for entry in self._heap if self._counts(entry[2], task, backgrounds)
-        ]
+        live = [entry for entry in self._heap if self._counts(entry[2], task)]
         return min(live)[2] if live else None
 
-    def _counts(
-        self, timer: Timer, task: "asyncio.Task[Any] | None", backgrounds: bool
-    ) -> bool:
+    def _counts(self, timer: Timer, task: "asyncio.Task[Any] | None") -> bool:
         return not (
             timer.handle.cancelled()
-            or (timer.in_background and not backgrounds)
+            or timer.in_background
             or timer.is_own_limit_of(task)
         )

@@ -1,4 +1,4 @@
-"""Make something to try at once."""
+"""Create users and a room to try the chat with."""
 
 from typing import Any
 

@@ -156,7 +156,7 @@ def test_a_finalizer_may_run_a_loop_while_another_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[bool] = []
-    freeze = garbage._freeze
+    freeze = garbage.collector.freeze
 
     async def inner() -> None:
         ran.append(True)
@@ -168,7 +168,7 @@ def test_a_finalizer_may_run_a_loop_while_another_begins(
                 runner.run(inner())
         freeze()
 
-    monkeypatch.setattr(garbage, "_freeze", freeze_with_a_finalizer)
+    monkeypatch.setattr(garbage.collector, "freeze", freeze_with_a_finalizer)
     with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
         runner.run(inner())
     assert ran == [False, True, True]

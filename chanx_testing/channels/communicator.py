@@ -1,0 +1,57 @@
+"""A communicator that knows Django: its settings, its database, its layers."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from chanx_testing.channels.database.guard import connections_kept_open
+from chanx_testing.channels.headers import checks_origin
+from chanx_testing.channels.layers import layers_watched
+from chanx_testing.channels.settings import chanx_setting
+from chanx_testing.core.client import timeouts
+from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
+
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
+
+class WebsocketCommunicator(WebsocketCommunicatorMixin):
+    """A WebSocket client of a Django Channels application, for tests.
+
+    Its arguments and verbs are those of
+    :class:`~chanx_testing.core.testing.WebsocketCommunicatorMixin`. Beside these it
+    reads ``settings.CHANX``, finds the consumer through the routing, and keeps the
+    database connection of the test open.
+    """
+
+    def application_guard(self) -> AbstractContextManager[Any]:
+        """Keep the test's database connection open, and account of channel layers."""
+        return with_django(super().application_guard())
+
+    def timeout_scale(self) -> float:
+        """Return the factor of the environment, otherwise of ``CHANX``."""
+        return timeouts.environment_scale() or float(
+            chanx_setting("TEST_TIMEOUT_SCALE")
+        )
+
+    def rejection_hint(self) -> str:
+        """Return what usually is missing where the handshake has no origin."""
+        sends_one = any(name == b"origin" for name, _ in self.scope["headers"])
+        if sends_one or not checks_origin(self.application):
+            return ""
+        return (
+            "The handshake has no 'origin' header, which an OriginValidator needs: "
+            "pass headers=chanx_testing.channels.login.handshake_headers(application)."
+        )
+
+    @classmethod
+    def framework_setting(cls, name: str) -> Any:
+        """Return ``CHANX[name]`` as it is now, otherwise the default."""
+        return chanx_setting(name)
+
+
+@contextmanager
+def with_django(inner: AbstractContextManager[Any]) -> Iterator[None]:
+    """Surround the life of an application, and the guard ``inner``."""
+    with inner, connections_kept_open(), layers_watched():
+        yield

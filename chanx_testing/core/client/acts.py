@@ -1,0 +1,48 @@
+"""What a test does beside the wire: its broadcasts, put into the order of the test."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chanx_testing.core.observe import reports
+from chanx_testing.core.observe.reports import Broadcast
+from chanx_testing.core.trace.timeline import Timeline, known_timeline
+
+_lock = threading.Lock()
+# How many applications run for each timeline.
+_open: Counter[Timeline] = Counter()
+
+
+@contextmanager
+def broadcasts_are_acts(timeline: Timeline) -> Iterator[None]:
+    """Note the broadcasts of the test on ``timeline`` while the block runs.
+
+    A broadcast of an application is not an act of the test. Where it cannot be told
+    which of several tests has sent one (from a thread that knows nothing of either), it
+    counts for all of them: a completion signal that is passed over fails a test, and
+    one that is taken for the answer to a later step would let it pass.
+    """
+    with _lock:
+        if not _open:
+            reports.add_listener(_note)
+        _open[timeline] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _open[timeline] -= 1
+            if not _open[timeline]:
+                del _open[timeline]
+            if not _open:
+                reports.remove_listener(_note)
+
+
+def _note(broadcast: Broadcast) -> None:
+    if reports.watcher.get() is not None:
+        return
+    known = known_timeline()
+    with _lock:
+        timelines = tuple(_open) if known is None else (known,)
+    for timeline in timelines:
+        timeline.test_acted()

@@ -1,0 +1,190 @@
+"""What went wrong in an application, what was expected, and what the test has seen."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from chanx_testing.core.client.frame_queue import Frame
+
+
+@dataclass(eq=False)
+class HandlerFailure:
+    """An exception that a consumer caught, logged and answered.
+
+    Attributes:
+        error: The exception.
+        doing: What the consumer was doing, for a person to read.
+        answered: Whether an error frame told the client of it.
+        seen: Whether the test received that frame.
+    """
+
+    error: Exception
+    doing: str
+    answered: bool = False
+    seen: bool = False
+
+
+def says_client_left(error: BaseException) -> bool:
+    """Return whether an exception only reports that the client disconnected.
+
+    Starlette and Litestar raise a ``WebSocketDisconnect`` where an endpoint reads on
+    after the end, and an endpoint may let it pass. Neither is imported here, so it is
+    known by its name. A task group wraps it into an exception group.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(says_client_left, error.exceptions))
+    return any(base.__name__ == "WebSocketDisconnect" for base in type(error).__mro__)
+
+
+class Failures:
+    """The account of one application: what it raised, and whether the test knows.
+
+    There are three kinds: what ended the application (the crash), what a handler raised
+    and the consumer answered, and what a task raised that nobody waited for. Each has
+    to reach the test once: by a verb that raises it, by the error frame that the test
+    receives, or at the end of the connection.
+
+    Attributes:
+        crash: What ended the application, or None.
+    """
+
+    def __init__(self) -> None:
+        self.crash: BaseException | None = None
+        self._crash_seen = False
+        self._retrieve: Callable[[], object] | None = None
+        self._handlers: list[HandlerFailure] = []
+        # The failure that a frame answers, for as long as the frame is not taken.
+        self._answers: dict[Frame, HandlerFailure] = {}
+        self._background: list[BaseException] = []
+        self._expected: tuple[type[BaseException], ...] = ()
+        self._met = False
+
+    def crashed(self, error: BaseException, retrieve: Callable[[], object]) -> None:
+        """Note what ended the application.
+
+        Args:
+            error: What it raised.
+            retrieve: Called when the test sees it, so that asyncio does not complain of
+                an exception that was never retrieved.
+        """
+        self.crash = error
+        self._retrieve = retrieve
+
+    def handler_failed(self, error: Exception, doing: str) -> None:
+        """Note that a handler raised ``error`` while ``doing``."""
+        self._handlers.append(HandlerFailure(error, doing))
+
+    # What the test sees.
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a handler failed and no error frame has answered it yet."""
+        # Asked for each frame: nearly always there is nothing to look at.
+        return bool(self._handlers) and any(
+            not failure.answered for failure in self._handlers
+        )
+
+    def error_frame_came(self, frame: Frame) -> None:
+        """Note that the application sent an error frame: it answers the oldest failure.
+
+        Consumers report a failure before they answer it, and one at a time.
+        """
+        for failure in self._handlers:
+            if not failure.answered:
+                failure.answered = True
+                self._answers[frame] = failure
+                return
+
+    def frame_taken(self, frame: Frame) -> None:
+        """Note that the test received a frame, and saw the failure that it answers."""
+        if (failure := self._answers.pop(frame, None)) is not None:
+            failure.seen = True
+
+    def raise_crash(self) -> None:
+        """Raise what ended the application, if anything did; the test has seen it."""
+        if self.crash is not None:
+            self._see_crash()
+            raise self.crash
+
+    def _see_crash(self) -> None:
+        self._crash_seen = True
+        if self._retrieve is not None:
+            self._retrieve()
+
+    # What the test expects.
+
+    def expect(self, types: tuple[type[BaseException], ...]) -> None:
+        """Let failures of these types pass; none given: all.
+
+        Raises:
+            TypeError: One of them is not a class of exceptions.
+        """
+        for kind in types:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(
+                    f"expect_errors() takes classes of exceptions, not {kind!r}."
+                )
+        self._expected += types or (BaseException,)
+
+    def unmet_expectation(self) -> AssertionError | None:
+        """Return what fails a test that expected failures of which none came, once."""
+        if not self._expected or self._met:
+            return None
+        self._met = True
+        came = [self.crash, *(failure.error for failure in self._handlers)]
+        if any(isinstance(error, self._expected) for error in came):
+            return None
+        names = ", ".join(kind.__name__ for kind in self._expected)
+        return AssertionError(
+            f"Expected errors of the application ({names}), but none came. "
+            f"Leave expect_errors() out, or look at what the test sends."
+        )
+
+    # What is left at the end.
+
+    def unseen(
+        self, background: Iterable[tuple[str, BaseException]]
+    ) -> list[BaseException]:
+        """Take what the test has neither seen nor expected, most important first.
+
+        Args:
+            background: The names of tasks that failed with nobody waiting for them, and
+                what they raised. May name what it named before.
+
+        Returns:
+            The exceptions. A second call returns only what came since.
+        """
+        unseen = [
+            *self._unseen_crash(),
+            *self._unseen_handlers(),
+            *self._unseen_background(background),
+        ]
+        found = [error for error in unseen if not isinstance(error, self._expected)]
+        self._met |= len(found) < len(unseen)
+        return found
+
+    def _unseen_crash(self) -> Iterable[BaseException]:
+        if self.crash is not None and not self._crash_seen:
+            self._see_crash()
+            yield self.crash
+
+    def _unseen_handlers(self) -> Iterable[BaseException]:
+        for failure in self._handlers:
+            if not failure.seen:
+                failure.seen = True
+                failure.error.add_note(
+                    f"Raised while {failure.doing}. The consumer caught it and went "
+                    f"on; the test neither received the error frame nor said that it "
+                    f"expects errors (communicator.expect_errors())."
+                )
+                yield failure.error
+
+    def _unseen_background(
+        self, background: Iterable[tuple[str, BaseException]]
+    ) -> Iterable[BaseException]:
+        for name, error in background:
+            if not any(error is known for known in self._background):
+                self._background.append(error)
+                error.add_note(
+                    f"Raised in {name}, a task that the application left behind."
+                )
+                yield error

@@ -1,0 +1,688 @@
+"""A WebSocket client that speaks frames: the verbs of ``channels.testing``.
+
+Each verb calls other verbs, which a subclass may have overridden, and public methods of
+the connection, and nothing else.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic_core import to_jsonable_python
+
+from chanx_testing.core import idle
+from chanx_testing.core.client import errors, teardown, timeouts
+from chanx_testing.core.client.application import (
+    Application,
+    ApplicationUnderTest,
+    Peer,
+)
+from chanx_testing.core.client.connection import Connection, disconnect_event
+from chanx_testing.core.client.frame_queue import AsgiMessage, Frame, FrameQueue
+from chanx_testing.core.client.handshake import Closed, Handshake
+from chanx_testing.core.client.language import Language
+from chanx_testing.core.client.overridable import overridable_property
+from chanx_testing.core.client.scope import websocket_scope
+from chanx_testing.core.client.timeouts import ANSWER_SECONDS, QUIET_SECONDS
+from chanx_testing.core.idle import Verdict
+from chanx_testing.core.trace.showing import show_error, show_message
+from chanx_testing.core.trace.transcript import Transcript
+
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class FrameCommunicator:
+    """A WebSocket client of an ASGI application that runs beside it, in the same loop.
+
+    It may be made anywhere, also where no loop runs. The application starts with the
+    first verb that needs it; until then :attr:`scope` may be changed. From then on the
+    connection belongs to that event loop.
+
+    Subclasses in test suites have attributes of their own, private ones too, and were
+    written before this class. So it has one private attribute, and no private method.
+
+    Args:
+        application: The ASGI application.
+        path: The path, with the query string; a full ``ws://`` URL is taken as well.
+        headers: Pairs of name (lower case) and value, both bytes.
+        subprotocols: The subprotocols that the client offers.
+        spec_version: The version of the ASGI WebSocket specification for the scope.
+        lifespan: Whether the application is started up before the connection and shut
+            down after it. None: where it is known to have a lifespan; see
+            :func:`~chanx_testing.core.client.lifespan.has_lifespan`. Inside a block of
+            :func:`~chanx_testing.core.client.lifespan.lifespan` it never is.
+        language: How the messages of the consumer look.
+        peer: What is at the other end. None: ``application``, in memory.
+
+    Raises:
+        TypeError: ``path`` is not a string, or the headers are not pairs of bytes.
+    """
+
+    receive_nothing_raises: bool = True
+    """Whether :meth:`receive_nothing` fails where something is there. A subclass may
+    set it to False to have the answer as a bool, as ``channels.testing`` gives it."""
+
+    def __init__(
+        self,
+        application: Application,
+        path: str,
+        headers: Headers | None = None,
+        subprotocols: Iterable[str] | None = None,
+        spec_version: str | int | None = None,
+        *,
+        lifespan: bool | None = None,
+        language: Language | None = None,
+        peer: Peer | None = None,
+    ) -> None:
+        if not isinstance(path, str):
+            raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
+        self._chanx = Connection(
+            peer if peer is not None else ApplicationUnderTest(application),
+            websocket_scope(path, headers, subprotocols, spec_version),
+            language if language is not None else Language(),
+            lifespan=lifespan,
+        )
+
+    # Hooks.
+
+    def application_guard(self) -> AbstractContextManager[Any]:
+        """Return a context that is open for the whole life of the application.
+
+        It must not hold the communicator.
+        """
+        return nullcontext()
+
+    def rejection_hint(self) -> str:
+        """Return a sentence on why the application may refuse this handshake, or ''."""
+        return ""
+
+    def timeout_scale(self) -> float:
+        """Return the factor for time limits that the caller did not choose."""
+        return timeouts.environment_scale() or 1.0
+
+    # Attributes.
+
+    @property
+    def application(self) -> Application:
+        """The ASGI application."""
+        return self._chanx.peer.application
+
+    @application.setter
+    def application(self, application: Application) -> None:
+        self._chanx.peer.application = application
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The ASGI connection scope, live until the application starts."""
+        return self._chanx.scope
+
+    @scope.setter
+    def scope(self, scope: dict[str, Any]) -> None:
+        self._chanx.scope = scope
+
+    @property
+    def input_queue(self) -> "asyncio.Queue[AsgiMessage]":
+        """The ASGI messages that the application has not read yet."""
+        return self._chanx.input_queue
+
+    @property
+    def output_queue(self) -> FrameQueue:
+        """The ASGI messages that the test has not received yet."""
+        return self._chanx.output_queue
+
+    @property
+    def future(self) -> "asyncio.Task[Any]":
+        """The task of the application; the first look at it starts the application."""
+        return running(self).peer.task
+
+    @overridable_property
+    def transcript(self) -> Transcript:
+        """What was said, for failures to show."""
+        return self._chanx.transcript
+
+    @overridable_property
+    def response_headers(self) -> list[tuple[bytes, bytes]] | None:
+        """The headers of the accepted handshake; None before it."""
+        return self._chanx.response_headers
+
+    @overridable_property
+    def event_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that the application runs on; None until it starts."""
+        return self._chanx.event_loop
+
+    @overridable_property
+    def closed(self) -> Closed | None:
+        """How the application closed the connection, or None while it has not."""
+        return self._chanx.closed
+
+    @overridable_property
+    def action_key(self) -> str:
+        """The key on the wire that tells one message from another."""
+        return self._chanx.language.action_key
+
+    # Verbs: raw ASGI.
+
+    async def send_input(self, message: AsgiMessage) -> None:
+        """Give one ASGI message to the application; it starts if it has not yet.
+
+        Args:
+            message: A dict with a ``type``.
+
+        Raises:
+            Exception: What the application raised, if it has crashed.
+            WrongEventLoop: The application runs on another loop.
+        """
+        await running(self).send(message)
+
+    async def receive_output(
+        self, timeout: float | None = ANSWER_SECONDS
+    ) -> AsgiMessage:
+        """Take the next ASGI message of the application.
+
+        A timeout leaves the application alive. Cancelling is safe: no message is lost.
+
+        Args:
+            timeout: Seconds; None for no limit.
+
+        Returns:
+            The message as the application sent it.
+
+        Raises:
+            NothingCame: A ``TimeoutError``: none came in time, or none can come.
+            Exception: What the application raised, once its messages are taken.
+        """
+        connection = self._chanx
+        deadline = connection.deadline(timeout, self.timeout_scale)
+        return await connection.take(deadline, "a frame")
+
+    # Verbs: the connection.
+
+    async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
+        """Open the connection and let the application come to rest.
+
+        An application with a lifespan is started up first.
+
+        Args:
+            timeout: Seconds for the answer; None for no limit.
+
+        Returns:
+            A pair: ``(True, subprotocol or None)`` when accepted; ``(False, code)``
+            when rejected, with the close code or the HTTP status of a denial response.
+            It knows the headers, status and body of the answer too; see
+            :class:`~chanx_testing.core.testing.Handshake`.
+
+        Raises:
+            NothingCame: A ``TimeoutError``: no answer in time, or none can come.
+            ProtocolError: The application sent something else than an answer.
+            AssertionError: It chose a subprotocol that is none of those offered.
+            LifespanError: The application failed its startup.
+            RuntimeError: The connection was opened before.
+            Exception: What the application raised.
+        """
+        connection = self._chanx
+        connection.open()
+        deadline = connection.deadline(timeout, self.timeout_scale)
+        await connection.start_lifespan()
+        await self.send_input({"type": "websocket.connect"})
+        found = await connection.peek(deadline)
+        if not isinstance(found, Frame):
+            raise connection.nothing_came(
+                "the application to accept or close the connection", deadline, found
+            )
+        answer = await self.receive_output(deadline.remaining())
+        handshake = await connection.read_handshake(answer, deadline)
+        await connection.settle(deadline)
+        return handshake
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ConnectionRejected: The handshake was refused.
+        """
+        try:
+            await self.connect()
+        except BaseException as failure:
+            await leave_after(self, failure)
+            raise
+        connection = self._chanx
+        # Not what connect() gave: a subclass may have it return what it likes.
+        if not connection.accepted:
+            closed = connection.closed or Closed(code=1000, accepted=False)
+            error = errors.ConnectionRejected(
+                f"Expected the connection to {connection.transcript.path} to be "
+                f"accepted, but it was {closed}. "
+                f"To test a rejection use "
+                f"'accepted, code = await communicator.connect()'. "
+                f"{self.rejection_hint()}".rstrip()
+            )
+            error.code, error.reason = closed.code, closed.reason
+            connection.add_transcript(error)
+            await leave_after(self, error)
+            raise error
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect; a failure of the block stays the headline."""
+        if exc is None:
+            await self.disconnect()
+            return
+        self._chanx.add_transcript(exc)
+        await leave_after(self, exc)
+
+    async def disconnect(
+        self,
+        code: int = 1000,
+        timeout: float | None = ANSWER_SECONDS,
+        *,
+        reason: str = "",
+    ) -> None:
+        """Leave, let the application end, and raise what nobody has seen yet.
+
+        Works in every state, and any number of times: before the connection was opened
+        and after the application has ended there is nothing to do but to report.
+
+        Args:
+            code: The close code that the application is told.
+            timeout: Seconds for the application to end; None for no limit.
+            reason: The close reason that the application is told.
+
+        Raises:
+            ApplicationHangs: A ``TimeoutError``: it did not end; it is cancelled then.
+            Exception: What the application raised and no verb has raised before: in
+                itself, in a handler whose error frame the test did not receive, or in a
+                task that it started.
+            AssertionError: :meth:`expect_errors` was called and none came.
+        """
+        connection = self._chanx
+        found: list[BaseException] = []
+        if connection.started:
+            connection.require_own_loop(to_end=True)
+            if not connection.ended:
+                try:
+                    deadline = connection.deadline(timeout, self.timeout_scale)
+                    if not connection.told:
+                        connection.left = code
+                        await self.send_input(disconnect_event(code, reason))
+                    await connection.wait_for_end(deadline)
+                except Exception as error:
+                    found.append(error)
+            found += [error for error in self.unseen_errors() if error not in found]
+            found += connection.unmet_expectation()
+        try:
+            await connection.stop_lifespan()
+        except Exception as error:
+            found.append(error)
+        errors.raise_first(found)
+
+    async def wait(self, timeout: float | None = ANSWER_SECONDS) -> None:
+        """Let the application finish what it is at.
+
+        Returns when the application has ended or is proved to be at rest; where rest
+        cannot be proved, when the time is over.
+
+        Args:
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            ApplicationHangs: A ``TimeoutError``: it is still at work; it goes on.
+            Exception: What the application raised.
+        """
+        connection = running(self)
+        deadline = connection.deadline(timeout, self.timeout_scale)
+        while not connection.ended:
+            verdict = await connection.output_queue.change(deadline)
+            if verdict is None:
+                continue
+            if verdict or await connection.cannot_prove_rest(verdict):
+                return
+            if not connection.ended:
+                raise connection.with_transcript(
+                    errors.ApplicationHangs(
+                        f"Expected the application to end or to come to rest "
+                        f"{deadline}, but it goes on ({verdict})."
+                    )
+                )
+        connection.raise_crash()
+
+    async def wait_until_idle(self, timeout: float | None = ANSWER_SECONDS) -> Verdict:
+        """Wait until it is proved that nothing more can come.
+
+        Args:
+            timeout: The seconds to wait at most, and how far ahead the proof looks.
+
+        Returns:
+            A verdict: true when nothing can happen on this loop before the deadline,
+            otherwise false; its ``reasons`` say what is still at work, or why it cannot
+            be proved.
+        """
+        deadline = self._chanx.deadline(timeout, self.timeout_scale)
+        return await idle.wait_until_idle(deadline.remaining())
+
+    def stop(self, exceptions: bool = True) -> None:
+        """Cancel the application where it runs.
+
+        Args:
+            exceptions: Raise what it raised, where it has ended.
+        """
+        connection = self._chanx
+        if not connection.started:
+            return
+        if not connection.ended:
+            connection.peer.stop()
+        elif exceptions:
+            connection.raise_crash()
+
+    def __del__(self) -> None:
+        """Cancel the application of a communicator that nobody holds any more."""
+        # Not there where the constructor has failed.
+        connection = vars(self).get("_chanx")
+        if connection is not None:
+            connection.abandon()
+
+    # Verbs: frames of data.
+
+    async def send_to(
+        self, text_data: str | None = None, bytes_data: bytes | None = None
+    ) -> None:
+        """Send one frame, of text or of bytes; it may be empty.
+
+        Raises:
+            ValueError: Neither or both were given.
+            TypeError: The data is not of its type.
+            NotConnected: The handshake has not been sent yet.
+            ConnectionIsClosed: The connection is closed, by either side.
+            Exception: What the application raised, if it has crashed.
+        """
+        if (text_data is None) == (bytes_data is None):
+            raise ValueError("Give send_to() either text_data or bytes_data, not both.")
+        if text_data is not None and not isinstance(text_data, str):
+            raise TypeError(f"text_data must be a str, not {type(text_data).__name__}.")
+        if bytes_data is not None and not isinstance(bytes_data, bytes):
+            raise TypeError(
+                f"bytes_data must be bytes, not {type(bytes_data).__name__}."
+            )
+        self._chanx.require_open()
+        if text_data is not None:
+            await self.send_input({"type": "websocket.receive", "text": text_data})
+        else:
+            await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send one binary frame; see :meth:`send_to`."""
+        await self.send_to(bytes_data=data)
+
+    async def send_json_to(self, data: Any) -> None:
+        """Send ``data`` as JSON in a text frame.
+
+        What JSON does not know, pydantic writes: UUID, datetime, Decimal, Enum, models.
+
+        Raises:
+            TypeError: The data cannot be written as JSON.
+        """
+        await self.send_to(text_data=json.dumps(data, default=to_jsonable_python))
+
+    async def receive_from(self, timeout: float | None = ANSWER_SECONDS) -> str | bytes:
+        """Take the next frame of data.
+
+        Returns:
+            A str or bytes, as the application sent it.
+
+        Raises:
+            AssertionError: The application closed the connection instead, or sent a
+                frame that is not exactly one of text and bytes.
+        """
+        message: AsgiMessage = await self.receive_output(timeout)
+        connection = self._chanx
+        kind = message.get("type")
+        if kind != "websocket.send":
+            # The very text of channels.testing: suites match it.
+            error = AssertionError(f"Expected type 'websocket.send', but was '{kind}'")
+            if len(message) > 1:
+                error.add_note(f"The message was {show_message(message)}.")
+            raise connection.with_transcript(error)
+        text, data = message.get("text"), message.get("bytes")
+        if (text is None) == (data is None):
+            raise connection.with_transcript(
+                AssertionError(
+                    "Expected exactly one of 'text' and 'bytes' in the frame of the "
+                    f"application, but it has {'neither' if text is None else 'both'}."
+                )
+            )
+        if isinstance(text, str):
+            return text
+        if isinstance(data, bytes):
+            return data
+        kind, seen = ("text", text) if data is None else ("bytes", data)
+        raise connection.with_transcript(
+            AssertionError(
+                f"Expected the {kind} of the frame to be "
+                f"{'a str' if data is None else 'bytes'}, not {type(seen).__name__}."
+            )
+        )
+
+    async def receive_json_from(self, timeout: float | None = ANSWER_SECONDS) -> Any:
+        """Take the next frame, which must be text, and decode it as JSON.
+
+        Raises:
+            AssertionError: It is not text, or not JSON.
+        """
+        payload = await self.receive_from(timeout)
+        connection = self._chanx
+        if not isinstance(payload, str):
+            raise connection.with_transcript(
+                AssertionError(
+                    f"Expected a text frame with JSON, but got {len(payload)} bytes."
+                )
+            )
+        try:
+            return json.loads(payload)
+        except (ValueError, RecursionError) as error:
+            failure = AssertionError(
+                f"Expected JSON in the frame, but {error}: {payload[:100]!r}"
+            )
+            connection.add_transcript(failure)
+            raise failure from error
+
+    async def receive_nothing(
+        self,
+        timeout: float | None = QUIET_SECONDS,
+        interval: float = 0.01,
+    ) -> bool:
+        """Assert that nothing comes; nothing is taken.
+
+        Ends as soon as it is proved that nothing can come. Completion signals do not
+        count. A close of the application counts.
+
+        Args:
+            timeout: The seconds in which nothing may come.
+            interval: Accepted for code that passes it; there is no polling.
+
+        Returns:
+            True. False where something is there, if :attr:`receive_nothing_raises` is
+            False.
+
+        Raises:
+            UnexpectedFrame: An ``AssertionError``: something is there.
+            NotConnected: The connection was never opened.
+            Exception: What the application raised meanwhile.
+        """
+        connection = speaking(self)
+        connection.require_started()
+        deadline = connection.deadline(timeout, self.timeout_scale)
+        verdict: Verdict | None = None
+        while True:
+            if found := [
+                frame
+                for frame in connection.output_queue.frames
+                if not connection.language.is_completion(frame)
+            ]:
+                break
+            connection.require_own_loop()
+            if connection.ended:
+                connection.raise_crash()
+                return True
+            if verdict is not None:
+                return True
+            verdict = await connection.output_queue.change(deadline)
+        if not self.receive_nothing_raises:
+            return False
+        shown = "".join(f"\n  {show_message(frame.message)}" for frame in found)
+        error = errors.UnexpectedFrame(
+            f"Expected nothing, but the application sent:{shown}\n"
+            f"Receive what is expected before receive_nothing()."
+        )
+        error.frames = tuple(frame.message for frame in found)
+        raise connection.with_transcript(error)
+
+    async def assert_closed(
+        self,
+        code: int | None = None,
+        reason: str | None = None,
+        timeout: float | None = ANSWER_SECONDS,
+    ) -> Closed:
+        """Assert that the application closes the connection, and take what came before.
+
+        Args:
+            code: The close code it must have; None for any.
+            reason: The close reason it must have; None for any.
+            timeout: Seconds to wait for the close.
+
+        Returns:
+            The close, with the messages that came before it and were not received.
+
+        Raises:
+            AssertionError: It does not close, or with another code or reason.
+            Exception: What the application raised instead.
+        """
+        connection = self._chanx
+        deadline = connection.deadline(timeout, self.timeout_scale)
+        before: list[AsgiMessage] = []
+        while True:
+            found = await connection.peek_in_time(deadline)
+            if not isinstance(found, Frame):
+                break
+            message = connection.output_queue.get_nowait()
+            if message.get("type") == "websocket.close":
+                break
+            before.append(message)
+        closed = connection.closed
+        shown = "".join(f"\n  {show_message(message)}" for message in before)
+        came = f" Before that came:{shown}" if before else " Nothing came before."
+        if closed is None:
+            connection.raise_crash()
+            why = "the application ended" if found is None else str(found)
+            problem = (
+                f"Expected the application to close the connection {deadline}, but "
+                f"it did not ({why})."
+            )
+        elif code is not None and closed.code != code:
+            problem = (
+                f"Expected the connection to be closed with code {code}, but it "
+                f"was {closed}."
+            )
+        elif reason is not None and closed.reason != reason:
+            problem = (
+                f"Expected the connection to be closed with reason {reason!r}, but "
+                f"it was {closed}."
+            )
+        else:
+            return replace(closed, messages=tuple(before))
+        raise connection.with_transcript(AssertionError(problem + came))
+
+    # What a test, and whoever runs it, may ask.
+
+    def expect_errors(self, *types: type[BaseException]) -> None:
+        """Expect errors of the application that the test need not receive.
+
+        From now on an exception in a handler, in the application or in a task that it
+        started no longer fails the test; the test fails if none occurs. A verb that
+        runs into one still raises it.
+
+        Args:
+            types: The classes of exceptions that are expected; none given: any.
+
+        Raises:
+            TypeError: One of them is not a class of exceptions.
+        """
+        self._chanx.failures.expect(types)
+
+    def unseen_errors(self) -> list[BaseException]:
+        """Take the errors of the application that the test has not seen.
+
+        Returns:
+            The exceptions, most important first, each with the transcript; those that
+            :meth:`expect_errors` lets pass are left out. A second call returns only
+            what came since.
+        """
+        return self._chanx.unseen_errors()
+
+    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that the application started and that outlive it."""
+        connection = self._chanx
+        return connection.peer.leftover_tasks() if connection.started else []
+
+    def add_transcript(self, error: BaseException) -> None:
+        """Add what was said on this connection to ``error``, as a note, once."""
+        self._chanx.add_transcript(error)
+
+
+# What the verbs share. They are functions, and not methods whose names a subclass may
+# have for something else.
+
+
+def running(communicator: FrameCommunicator) -> Connection:
+    """Return the connection of a communicator, its application started on this loop.
+
+    Raises:
+        WrongEventLoop: The application runs on another loop.
+    """
+    connection = communicator._chanx
+    if not connection.started:
+        speaking(communicator).start(communicator.application_guard)
+        teardown.note_started(communicator)
+    connection.require_own_loop()
+    return connection
+
+
+def speaking(communicator: FrameCommunicator) -> Connection:
+    """Return the connection of a communicator, for a verb that looks at messages.
+
+    The key of the action is that of the consumer, unless a subclass has an attribute of
+    that name: then it is what the attribute says now.
+    """
+    connection = communicator._chanx
+    is_own = type(
+        communicator
+    ).action_key is not FrameCommunicator.action_key or "action_key" in vars(
+        communicator
+    )
+    connection.language.own_action_key = communicator.action_key if is_own else None
+    return connection
+
+
+async def leave_after(communicator: FrameCommunicator, headline: BaseException) -> None:
+    """Disconnect after a failure, which stays the headline."""
+    try:
+        await communicator.disconnect()
+    except asyncio.CancelledError:
+        raise
+    # Whatever the application raised, SystemExit too, comes out of disconnect().
+    except BaseException as error:
+        if error is not headline:
+            headline.add_note(
+                f"While {communicator._chanx.transcript.name} was disconnected "
+                f"afterwards: {show_error(error)}"
+            )

@@ -1,0 +1,189 @@
+"""How the messages of one consumer look, and when it says that it is done."""
+
+from collections.abc import Callable, Collection, Iterable
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from chanx_testing.constants import COMPLETE_ACTIONS
+from chanx_testing.core.client import errors
+from chanx_testing.core.client.frame_queue import Frame
+from chanx_testing.core.settings import SETTINGS
+from chanx_testing.core.trace.showing import conceal, shorten
+from chanx_testing.messages.base import actions_of
+from chanx_testing.messages.outgoing import AuthenticationMessage, ErrorMessage
+from chanx_testing.messages.wire import Wire
+
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
+(ERROR_ACTION,) = actions_of(ErrorMessage)
+(AUTHENTICATION_ACTION,) = actions_of(AuthenticationMessage)
+
+
+def default_setting(name: str) -> Any:
+    """Return the default of a ``CHANX`` setting."""
+    return SETTINGS[name].default
+
+
+class Language:
+    """What a client and a consumer say to each other.
+
+    Args:
+        consumer: The consumer class, or None where it is not known.
+        message_types: Message classes to decode with, for a consumer that declares
+            none.
+        framework_setting: Returns the value of a setting of which the consumer says
+            nothing.
+
+    Attributes:
+        own_action_key: The key that the communicator has chosen for itself, or None.
+    """
+
+    def __init__(
+        self,
+        consumer: Any = None,
+        message_types: Iterable[type[BaseModel]] | None = None,
+        framework_setting: Callable[[str], Any] = default_setting,
+    ) -> None:
+        self.consumer = consumer
+        self.own_action_key: str | None = None
+        self._framework_setting = framework_setting
+        self._given: TypeAdapter[Any] | None = (
+            TypeAdapter(reduce(or_, message_types)) if message_types else None
+        )
+        self._completion_seen = False
+
+    @property
+    def action_key(self) -> str:
+        """The key on the wire by which one message is known from another."""
+        if self.own_action_key is not None:
+            return self.own_action_key
+        return str(self.setting("MESSAGE_ACTION_KEY"))
+
+    @property
+    def consumer_name(self) -> str | None:
+        """The name of the consumer, if it is known."""
+        return None if self.consumer is None else str(self.consumer.__name__)
+
+    def setting(self, name: str) -> Any:
+        """Return the value of a ``CHANX`` setting for this conversation, as it is now.
+
+        The consumer decides where it can, otherwise the framework.
+        """
+        resolve = getattr(self.consumer, "resolve_setting", None)
+        if resolve is not None:
+            return resolve(name)
+        own = getattr(self.consumer, SETTINGS[name].attribute or "", None)
+        return self._framework_setting(name) if own is None else own
+
+    # Messages.
+
+    def encode(self, message: BaseModel) -> Any:
+        """Return what stands on the wire for a message, as plain data."""
+        content = message.model_dump(mode="json")
+        # The root of a model need not be an object.
+        return self._wire().write(content) if isinstance(content, dict) else content
+
+    def decode(self, content: Any) -> Any:
+        """Return the typed message of one decoded frame.
+
+        Raises:
+            UndeclaredMessage: It is of none of the types that the consumer declares.
+            TypeError: The types are not known.
+        """
+        adapter = self._adapter()
+        try:
+            return adapter.validate_python(self.with_python_keys(content))
+        except ValidationError as error:
+            known = ", ".join(sorted(self.outgoing_actions or ()))
+            actions = f" (actions {known})" if known else ""
+            shown = shorten(repr(conceal(content)))
+            raise errors.UndeclaredMessage(
+                f"Expected one of the messages that "
+                f"{self.consumer_name or 'message_types='} declares{actions}, but the "
+                f"application sent {shown}. Declare it: as the return type of its "
+                f"handler, with @ws_handler(output_type=...), in the 'emits' of the "
+                f"consumer, or with message_types=. {error.errors()[0]['msg']}."
+            ) from error
+
+    def with_python_keys(self, content: Any) -> Any:
+        """Return decoded data with the keys that its message has in Python."""
+        return self._wire().read(content) if isinstance(content, dict) else content
+
+    def _wire(self) -> Wire:
+        return Wire(self.action_key, bool(self.setting("CAMELIZE")))
+
+    def require_types(self, path: str) -> None:
+        """Make sure that frames can be decoded.
+
+        Args:
+            path: That of the connection, for the error.
+
+        Raises:
+            TypeError: The types of the messages are not known.
+        """
+        if self._find_adapter() is None:
+            whose = (
+                f"{self.consumer_name} declares no messages"
+                if self.consumer is not None
+                else f"the consumer behind {path} is not known"
+            )
+            raise TypeError(
+                f"Typed messages cannot be received because {whose}. Pass consumer= "
+                f"with a consumer of chanx_testing, or message_types=[...] with the "
+                f"message classes, or use receive_json() and receive_all_json()."
+            )
+
+    def _find_adapter(self) -> TypeAdapter[Any] | None:
+        return self._given or getattr(self.consumer, "outgoing_message_adapter", None)
+
+    def _adapter(self) -> TypeAdapter[Any]:
+        adapter = self._find_adapter()
+        assert adapter is not None, "a typed verb begins with require_types()"
+        return adapter
+
+    @property
+    def outgoing_actions(self) -> Collection[str] | None:
+        """The actions that the consumer can send, None if it does not declare them."""
+        return getattr(self.consumer, "outgoing_actions", None)
+
+    # Signals.
+
+    def action_of(self, content: Any) -> Any:
+        """Return the action of decoded data, None where it has none."""
+        return content.get(self.action_key) if isinstance(content, dict) else None
+
+    def is_error(self, frame: Frame) -> bool:
+        """Return whether a frame is what a consumer answers to what it caught."""
+        return bool(frame.action(self.action_key) == ERROR_ACTION)
+
+    def is_authentication(self, frame: Frame) -> bool:
+        """Return whether a frame says how authentication went."""
+        return bool(frame.action(self.action_key) == AUTHENTICATION_ACTION)
+
+    def is_completion(self, frame: Frame) -> bool:
+        """Return whether a frame is only a completion signal, by what is declared."""
+        return self._declares_messages() and _is_signal(frame.action(self.action_key))
+
+    def note_completion(self, content: Any) -> bool:
+        """Return whether decoded data is a completion signal, and remember it."""
+        done = _is_signal(self.action_of(content))
+        self._completion_seen |= done
+        return done
+
+    def sends_completion(self) -> bool:
+        """Return whether completion signals are to be expected from this consumer."""
+        return self._completion_seen or bool(
+            self._declares_messages() and self.setting("SEND_COMPLETION")
+        )
+
+    def _declares_messages(self) -> bool:
+        return getattr(self.consumer, "outgoing_message_adapter", None) is not None
+
+
+def _is_signal(action: Any) -> bool:
+    # An application may send anything, lists and objects too, which have no hash.
+    return isinstance(action, str) and action in COMPLETE_ACTIONS

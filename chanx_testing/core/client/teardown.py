@@ -1,0 +1,93 @@
+"""Every connection of a test, closed at its end, in the loop of the test."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from chanx_testing.core import idle
+from chanx_testing.core.client.application import end_tasks
+
+# Their frames say nothing to whoever reads a failure.
+__tracebackhide__ = True
+
+
+class Closable(Protocol):
+    """What is asked of a communicator at the end of its test."""
+
+    async def disconnect(self) -> None:
+        """Leave, and raise what nobody has seen yet."""
+
+    def unseen_errors(self) -> list[BaseException]:
+        """Take the errors of the application that the test has not seen."""
+
+    def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that the application started and that outlive it."""
+
+    def add_transcript(self, error: BaseException) -> None:
+        """Add what was said to ``error``."""
+
+
+_started: ContextVar["list[Any] | None"] = ContextVar(
+    "chanx_testing_started", default=None
+)
+
+
+@contextmanager
+def connections_of_test() -> Iterator[list[Any]]:
+    """Hold every communicator that starts while the block runs, whoever made it.
+
+    A dropped communicator is collected at once, and its application cancelled rather
+    than disconnected. A test case that ends its connections itself needs them.
+
+    Yields:
+        The communicators, in the order in which they started.
+    """
+    communicators: list[Any] = []
+    token = _started.set(communicators)
+    try:
+        yield communicators
+    finally:
+        _started.reset(token)
+
+
+def note_started(communicator: object) -> None:
+    """Note that the application of a communicator was started just now."""
+    if (communicators := _started.get()) is not None:
+        communicators.append(communicator)
+
+
+async def close_all(communicators: Sequence[Closable]) -> list[BaseException]:
+    """Disconnect communicators, whatever each of them raises.
+
+    Returns:
+        What nobody has seen: what came out of ``disconnect()``, and what the end of one
+        connection has done to another.
+    """
+    found: list[BaseException] = []
+    for communicator in communicators:
+        try:
+            await communicator.disconnect()
+        except asyncio.CancelledError:
+            raise
+        # SystemExit of an application too: the other connections are to be closed.
+        except BaseException as error:
+            found.append(error)
+    for communicator in communicators:
+        found += communicator.unseen_errors()
+    return found
+
+
+async def end_leftovers(communicators: Sequence[Closable]) -> list[str]:
+    """End the tasks that outlive the applications that started them.
+
+    Returns:
+        Where each of them was, sorted; [] where there was none.
+    """
+    leftover = {task for each in communicators for task in each.leftover_tasks()}
+    if not leftover:
+        return []
+    named = sorted(idle.describe_task(task) for task in leftover)
+    await end_tasks(leftover)
+    return named

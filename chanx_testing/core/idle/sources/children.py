@@ -1,0 +1,59 @@
+"""Child processes: their end is reported to the loop that started them."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+
+class Children:
+    """The child processes of one loop that have not ended; a source.
+
+    Python 3.11 waits for a child in a thread, and later ones through a descriptor: the
+    transport knows in both cases. A pipe of the child is closed before its end is
+    reported, so that descriptors alone would not do.
+    """
+
+    wakes_the_loop: ClassVar[bool] = True
+    is_outside: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._starting = 0
+        self._transports: list[asyncio.SubprocessTransport] = []
+
+    async def watch(self, starting: Awaitable[Any]) -> Any:
+        """Start a child process, and count it from now on.
+
+        Args:
+            starting: asyncio's ``subprocess_exec()`` or ``subprocess_shell()``.
+
+        Returns:
+            Its transport and its protocol.
+        """
+        self._starting += 1
+        try:
+            transport, protocol = await starting
+            self._transports.append(transport)
+        finally:
+            self._starting -= 1
+        return transport, protocol
+
+    def forget(self) -> None:
+        """Forget all children: the loop is closed."""
+        self._transports.clear()
+
+    def is_open(self) -> bool:
+        """Return whether a child lives, or is being started."""
+        if self._transports:
+            self._transports = [
+                each for each in self._transports if each.get_returncode() is None
+            ]
+        return bool(self._transports or self._starting)
+
+    may_end_a_deadlock = is_open
+
+    def phrases(self) -> list[str]:
+        """Return the number of each child process."""
+        if not self.is_open():
+            return []
+        pids = [f"child process {child.get_pid()}" for child in self._transports]
+        return pids or ["a child process starting"]
