@@ -1,6 +1,5 @@
 """What is shipped, what an import needs, and whether the lists in the docs are true."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chanx_testing import __version__
+from tests.support.processes import environment_without
 from tests.support.project import DJANGOS, PROJECT, PYTHONS, ROOT, tox_environments
 
 PACKAGE = ROOT / "chanx_testing"
@@ -167,16 +167,11 @@ def test_the_core_imports_without_django_settings_and_daphne(
             "twisted",
         ],
     )
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
-    }
     result = subprocess.run(
         [sys.executable, "-W", "error", "-I", "-c", program],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment_without("DJANGO_SETTINGS_MODULE", "PYTHONPATH"),
     )
     assert result.returncode == 0, result.stderr
     assert "chanx_testing.core" in result.stdout.split()

@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.docs.pages import (
     LANGUAGES,
-    ROOT,
     TAGS,
     all_pages,
     blocks_of,
@@ -20,6 +19,7 @@ from tests.support.docs.running import (
     run_commands,
     runs_as_commands,
 )
+from tests.support.project import ROOT
 
 
 def name_of(page: Path) -> str:
