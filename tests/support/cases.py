@@ -11,6 +11,7 @@ def run(case, name="test"):
     """Run one test of a test case, and what belongs to its class; return the result."""
     result = unittest.TestResult()
     unittest.TestSuite([case(name)])(result)
+    assert result.testsRun == 1, result.errors
     return result
 
 
@@ -19,7 +20,6 @@ def passes(case, name="test"):
     result = run(case, name)
     problems = [text for _, text in result.errors + result.failures]
     assert not problems, problems[0]
-    assert result.testsRun == 1
 
 
 def failure(case, name="test"):
