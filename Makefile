@@ -18,7 +18,7 @@ INSTALL := $(PIP) install --no-compile --prefer-binary
 .DEFAULT_GOAL := help
 # The stamps share one virtualenv: two pips at once would break it.
 .NOTPARALLEL:
-.PHONY: help demo run test test-package test-example lint format types docs bench \
+.PHONY: help demo run test quick test-package test-example lint format types docs bench \
 	coverage tox build clean
 
 help: ## List the targets
@@ -72,6 +72,9 @@ run: $(VENV)/.installed-demo ## Serve the example project under Daphne (ADDR=127
 # --- Tests ----------------------------------------------------------------------
 
 test: test-example test-package ## Run all tests, the example project's in each of the ways it can run
+
+quick: $(VENV)/.installed-test ## Run the tests of the package that are not slow (PYTESTARGS="-k name")
+	$(PY) -m pytest -m "not slow" $(PYTESTARGS)
 
 test-package: $(VENV)/.installed-test ## Run the tests of the package (PYTESTARGS="-k name")
 	$(PY) -m pytest $(PYTESTARGS)

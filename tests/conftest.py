@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.projects import Project
+from tests.support.suites import Project
 
 
 @pytest.fixture

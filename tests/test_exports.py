@@ -21,6 +21,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = chanx_testing.nonsense
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_else():
     code = "import sys, chanx_testing; print(chanx_testing.__version__, [m for m in "
     code += "sys.modules if '.' in m and m.startswith('chanx_testing.')])"
@@ -28,6 +29,7 @@ def test_importing_the_package_imports_nothing_else():
     assert result.stdout == f"{chanx_testing.__version__} []\n"
 
 
+@pytest.mark.slow
 def test_the_test_case_needs_no_daphne():
     code = "import chanx_testing.channels.testing; print('imported')"
     result = run_code(["daphne", "twisted"], code)

@@ -1,6 +1,5 @@
 """What is shipped, what an import needs, and whether the lists in the docs are true."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chanx_testing import __version__
+from tests.support.processes import environment_without
 from tests.support.project import DJANGOS, PROJECT, PYTHONS, ROOT, tox_environments
 
 PACKAGE = ROOT / "chanx_testing"
@@ -64,6 +64,7 @@ def unpacked_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 # --- The archives -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -72,6 +73,7 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     assert "chanx_testing/py.typed" in shipped
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         info = f"chanx_testing-{__version__}.dist-info"
@@ -82,6 +84,7 @@ def test_the_wheel_has_the_licence_and_says_its_version(wheel: Path) -> None:
     assert "\nRequires-Python: >=3.11\n" in metadata
 
 
+@pytest.mark.slow
 def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     expected = package_files() | {
         ".ci/run",
@@ -106,6 +109,7 @@ def test_the_sdist_has_what_it_takes_to_test_it(sdist_files: set[str]) -> None:
     assert expected <= sdist_files
 
 
+@pytest.mark.slow
 def test_the_sdist_has_nothing_that_was_built_or_cached(sdist_files: set[str]) -> None:
     unwanted = re.compile(
         r"(^|/)(__pycache__|_build|\.venv[^/]*|\.tox|\.[a-z]+_cache|\.hypothesis)(/|$)"
@@ -145,6 +149,7 @@ print(*names)
 """
 
 
+@pytest.mark.slow
 def test_the_core_imports_without_django_settings_and_daphne(
     unpacked_wheel: Path,
 ) -> None:
@@ -162,16 +167,11 @@ def test_the_core_imports_without_django_settings_and_daphne(
             "twisted",
         ],
     )
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
-    }
     result = subprocess.run(
         [sys.executable, "-W", "error", "-I", "-c", program],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment_without("DJANGO_SETTINGS_MODULE", "PYTHONPATH"),
     )
     assert result.returncode == 0, result.stderr
     assert "chanx_testing.core" in result.stdout.split()

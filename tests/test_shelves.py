@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "chanx_testing"
+# Folders whose tests are about several rooms of the package, or about none.
+OF_MANY_ROOMS = {"compat", "docs", "drop_in", "scenarios", "servers", "support"}
 
 
 def imported_by(path: Path) -> Iterator[str]:
@@ -26,4 +29,23 @@ def test_what_tests_share_is_in_support() -> None:
         for path in sorted(TESTS.rglob("*.py"))
         for name in imported_by(path)
         if name.startswith(("tests", ".")) and not name.startswith("tests.support")
+    ] == []
+
+
+def names_in(room: Path) -> Iterator[str]:
+    """Yield the names of the modules of a folder of the package, and its own."""
+    yield room.name
+    yield from (path.stem for path in room.glob("*.py"))
+
+
+def test_each_file_is_named_after_a_module_of_its_folder() -> None:
+    """What is about the package as a whole stands at the top."""
+    assert [
+        str(file)
+        for file in sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
+        if file.parts[0] not in {file.name, *OF_MANY_ROOMS}
+        if not any(
+            f"{file.stem}_".startswith(f"test_{name}_")
+            for name in names_in(PACKAGE / file.parent)
+        )
     ] == []

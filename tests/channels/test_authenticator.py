@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404
-from django.test import TestCase, override_settings
+from django.test import override_settings
 from django.urls import path
 from django.utils.functional import LazyObject
 from rest_framework.authentication import (
@@ -36,7 +36,6 @@ from rest_framework.views import exception_handler
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from chanx_testing.channels.authenticator import DjangoAuthenticator
-from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,
@@ -48,15 +47,8 @@ from chanx_testing.channels.login import (
 )
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.messages.base import BaseMessage
+from tests.support.cases import KeptOpenTestCase
 from tests.support.people.models import Room
-
-
-class KeptOpenTestCase(TestCase):
-    """Stands in for a communicator, which keeps the connection of the test open."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.enterContext(connections_kept_open())
 
 
 def websocket_scope(

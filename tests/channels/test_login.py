@@ -10,11 +10,10 @@ from asgiref.sync import async_to_sync
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
-from django.test import RequestFactory, TestCase, modify_settings, override_settings
+from django.test import RequestFactory, modify_settings, override_settings
 from rest_framework.authtoken.models import Token
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.login import (
     Credentials,
     JWTLogin,
@@ -26,14 +25,7 @@ from chanx_testing.channels.login import (
     make_user,
 )
 from tests.support.asgi import application
-
-
-class KeptOpenTestCase(TestCase):
-    """Stands in for a communicator, which keeps the connection of the test open."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.enterContext(connections_kept_open())
+from tests.support.cases import KeptOpenTestCase
 
 
 async def whoami(credentials: Credentials) -> str:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.docs.pages import (
     LANGUAGES,
-    ROOT,
     TAGS,
     all_pages,
     blocks_of,
@@ -20,6 +19,7 @@ from tests.support.docs.running import (
     run_commands,
     runs_as_commands,
 )
+from tests.support.project import ROOT
 
 
 def name_of(page: Path) -> str:
@@ -53,6 +53,7 @@ def test_examples_pass(page, tmp_path):
     PageRun(tmp_path, page).run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", AS_COMMANDS, ids=name_of)
 def test_commands_do_what_is_shown(page, tmp_path):
     run_commands(tmp_path, page)

@@ -2,7 +2,8 @@
 
 import re
 
-from tests.support.docs.pages import ROOT, all_pages, prose_of
+from tests.support.docs.pages import all_pages, prose_of
+from tests.support.project import ROOT
 
 # The end of a sentence, and a second one on the same line.
 _SECOND_SENTENCE = re.compile(r"(?<!^\d)[.!?][)\"*`]* +(?=[A-Z`])")

@@ -59,7 +59,8 @@ def guarded():
 @pytest.fixture(autouse=True)
 def put_back():
     yield
-    gc.collect()
+    if guarded():  # by a communicator that was dropped in a cycle
+        gc.collect()
     assert channels.db.close_old_connections is ORIGINAL
 
 
@@ -98,6 +99,7 @@ class TestTransactions:
         passes(Case)
         assert not get_user_model().objects.exists()
 
+    @pytest.mark.slow
     def test_outlive_them_on_a_database_in_a_file(self, project):
         """In memory Django never closes a connection at all."""
         project(

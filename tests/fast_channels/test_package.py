@@ -1,6 +1,10 @@
 """Where the fast-channels package is missing, what to install is said."""
 
+import pytest
+
 from tests.support.absent import run_code
+
+pytestmark = pytest.mark.slow
 
 
 def test_without_fast_channels_the_consumer_says_what_to_install():

@@ -174,6 +174,7 @@ class TestCompletionsOfSeveralClients:
 
 
 class TestCancellationThatIsSwallowed:
+    @pytest.mark.slow
     async def test_the_application_is_ended_all_the_same(self):
         communicator = await connected(deaf)
         with pytest.raises(ApplicationHangs) as raised:
@@ -182,6 +183,7 @@ class TestCancellationThatIsSwallowed:
         assert communicator.future.done()
         await communicator.disconnect()
 
+    @pytest.mark.slow
     def test_the_loop_of_the_test_ends(self):
         async def scenario():
             communicator = await connected(deaf)
@@ -204,6 +206,7 @@ class TestCancellationThatIsSwallowed:
         assert communicator.future.cancelled()
         assert "catches CancelledError" not in "\n".join(raised.value.__notes__)
 
+    @pytest.mark.slow
     @pytest.mark.django_db(transaction=True)
     def test_a_task_that_is_left_does_not_keep_the_test_from_ending(self):
         async def leaving(scope, receive, send):

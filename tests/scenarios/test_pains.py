@@ -283,6 +283,7 @@ class TestConnecting:
 
         passes(Two)
 
+    @pytest.mark.slow
     def test_daphne_is_not_needed(self):
         program = (
             "import sys; sys.modules['daphne'] = None\n"

@@ -145,6 +145,7 @@ def test_a_message_under_way_is_waited_for(run):
     run(Quiet)
 
 
+@pytest.mark.slow
 def test_messages_of_other_processes_are_waited_for_where_the_layer_is_shared(
     run, layers
 ):

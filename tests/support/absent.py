@@ -1,21 +1,17 @@
 """Running an interpreter in which some packages are not installed."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.processes import environment_without
+from tests.support.project import ROOT
+
 DJANGO = ("django", "channels", "channels_redis", "daphne", "rest_framework")
 
 
 def run_without(blocked, *arguments):
     """Run an interpreter in which these packages are not installed."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DJANGO_", "PYTEST_", "COV_"))
-    }
+    environment = environment_without("DJANGO_", "PYTEST_", "COV_")
     environment["BLOCKED_PACKAGES"] = " ".join(blocked)
     environment["PYTHONPATH"] = str(ROOT)
     return subprocess.run(

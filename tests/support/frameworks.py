@@ -7,9 +7,9 @@ A test of ``tests/compat`` is called ``test_<feature>_...``. To write the page a
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
+
 TESTS = ROOT / "tests" / "compat"
 PAGE = ROOT / "docs" / "howto" / "frameworks.md"
 HEAD = "## The table\n"

@@ -19,6 +19,8 @@ from chanx_testing.messages.wire import Wire
 from tests.support.messages import Echo
 from tests.support.raw_client import Client
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 1000
 
 

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.project import ROOT
+
 DOCS = ROOT / "docs"
 
 LANGUAGES = frozenset({"python", "console", "text", "ini", "toml"})

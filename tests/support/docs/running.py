@@ -32,7 +32,9 @@ from typing import Any
 from django.test import override_settings
 
 from chanx_testing.channels.testing import WebsocketTestCase
-from tests.support.docs.pages import DOCS, ROOT, Block, blocks_of
+from tests.support.docs.pages import DOCS, Block, blocks_of
+from tests.support.processes import environment_without
+from tests.support.project import ROOT
 
 TUTORIAL = DOCS / "tutorial.md"
 SETTINGS = "mysite/settings.py"
@@ -304,11 +306,7 @@ def commands_of(block: Block) -> list[tuple[str, str]]:
 
 
 def _run(command: str, root: Path, *, fails: bool = False) -> str:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DJANGO_", "PYTEST_", "CHANX_", "PYTHONPATH"))
-    }
+    environment = environment_without("DJANGO_", "PYTEST_", "CHANX_", "PYTHONPATH")
     programs = str(Path(sys.executable).parent)
     environment["PATH"] = programs + os.pathsep + environment["PATH"]
     # Installed or not, the package that is tested is this one.

@@ -34,6 +34,7 @@ async def test_a_child_process_is_named() -> None:
 WAITS_FOR_ITS_INPUT = "import sys; sys.stdin.read()"
 
 
+@pytest.mark.slow
 @on_idle_loop
 async def test_a_child_is_open_until_its_end_is_reported() -> None:
     children: Children = asyncio.get_running_loop().children  # type: ignore[attr-defined]

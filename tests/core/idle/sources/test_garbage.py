@@ -125,6 +125,7 @@ def test_what_the_user_has_frozen_stays_frozen() -> None:
         gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_the_heap_does_not_grow_for_ever() -> None:
     """Freezing hides growth from the collector, so full collections are ours to run."""
     alive: weakref.WeakSet[Cycle] = weakref.WeakSet()

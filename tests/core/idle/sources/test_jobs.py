@@ -193,6 +193,7 @@ def test_no_job_after_the_shutdown() -> None:
         runner.run(main())
 
 
+@pytest.mark.slow
 def test_a_process_pool_counts_while_it_works() -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:

@@ -100,6 +100,7 @@ def test_a_wait_with_a_limit_ends_by_itself() -> None:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_process_pools_manager() -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:

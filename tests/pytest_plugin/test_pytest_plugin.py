@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+
+from tests.support.project import ROOT
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ["pytester"]
 
@@ -36,7 +39,7 @@ def run(
 ) -> Callable[..., pytest.RunResult]:
     # The inner pytest sees installed plugins only as far as they are named here.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    root = str(Path(__file__).parents[2])
+    root = str(ROOT)
     path = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, path] if path else [root]))
 

@@ -4,10 +4,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-
+from tests.support.project import ROOT
 
 SETTINGS = """
     SECRET_KEY = "not-a-secret-" * 4

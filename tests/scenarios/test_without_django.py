@@ -1,6 +1,10 @@
 """This half of the package in a process that has no Django, or no fast-channels."""
 
+import pytest
+
 from tests.support.absent import DJANGO, run_code, run_without
+
+pytestmark = pytest.mark.slow
 
 
 def run_pytest(blocked, tmp_path, *arguments):
