@@ -85,7 +85,7 @@ async def amake_user(**fields: Any) -> Any:
 
 def _check_names(model: Any, fields: dict[str, Any], related: set[str]) -> None:
     # A model takes the names of its properties as keyword arguments too.
-    names = {"pk", *related, *model._meta._property_names}
+    names = {"pk", *related, *getattr(model._meta, "_property_names", ())}
     names |= {field.name for field in model._meta.concrete_fields}
     attribute_names = {field.attname for field in model._meta.concrete_fields}
     for name in fields:
