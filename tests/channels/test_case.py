@@ -60,6 +60,19 @@ class TestCommunicators:
 
         passes(TwoUsers)
 
+    def test_they_are_numbered_in_each_test(self):
+        names = []
+
+        class Numbered(Case):
+            async def test(self):
+                for communicator in (self.communicator, self.auth_communicator):
+                    await communicator.connect()
+                    names.append(communicator.transcript.name)
+
+        passes(Numbered)
+        passes(Numbered)
+        assert names == ["ws#1", "ws#2"] * 2
+
     def test_headers_pass_the_origin_validator_also_without_a_user(self):
         class Anonymous(WebsocketTestCase):
             router, ws_path = application, "/ws/lobby/"

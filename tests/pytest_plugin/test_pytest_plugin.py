@@ -92,6 +92,45 @@ def test_pytest_asyncio_tests_and_fixtures(
     result.stdout.fnmatch_lines(["*::test_function PASSED*"])
 
 
+def test_each_test_numbers_its_connections(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    """On a loop of its own, and on one that serves the whole module."""
+    result = run(
+        """
+    from chanx_testing.core.testing import WebsocketCommunicator
+
+    async def application(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    async def names():
+        async with WebsocketCommunicator(application, "/") as first:
+            async with WebsocketCommunicator(application, "/") as second:
+                return first.transcript.name, second.transcript.name
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_module():
+        assert await names() == ("ws#1", "ws#2")
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_module_again():
+        assert await names() == ("ws#1", "ws#2")
+
+    @pytest.mark.asyncio
+    async def test_function():
+        assert await names() == ("ws#1", "ws#2")
+
+    def test_several_loops_of_one_test():
+        assert asyncio.run(names()) == ("ws#1", "ws#2")
+        assert asyncio.run(names()) == ("ws#3", "ws#4")
+    """,
+        *WITH_PYTEST_ASYNCIO,
+    )
+    result.assert_outcomes(passed=4)
+
+
 def test_a_factory_of_the_users_own_stays(run: Callable[..., pytest.RunResult]) -> None:
     result = run(
         """

@@ -1,0 +1,96 @@
+"""What an application reports, and who is told."""
+
+import contextvars
+
+import pytest
+
+from chanx_testing.core.observe import reports
+from chanx_testing.core.observe.reports import Broadcast
+from chanx_testing.messages.incoming import PingMessage
+
+
+class Watcher:
+    def __init__(self):
+        self.seen = []
+
+    def handler_failed(self, error, doing):
+        self.seen.append(("failed", error, doing))
+
+    def broadcast_sent(self, broadcast):
+        self.seen.append(("sent", broadcast))
+
+    def broadcast_received(self, broadcast_id):
+        self.seen.append(("received", broadcast_id))
+
+
+@pytest.fixture
+def watcher():
+    """A watcher, and a function that calls another one in its application."""
+    watcher = Watcher()
+    context = contextvars.copy_context()
+    context.run(reports.watcher.set, watcher)
+    watcher.inside = context.run
+    return watcher
+
+
+@pytest.fixture
+def broadcast():
+    return Broadcast("broadcast_event", object, PingMessage())
+
+
+def test_nobody_need_watch(broadcast):
+    reports.report_failure(ValueError(), "handling")
+    reports.report_delivery(1)
+    assert reports.announce(broadcast)
+
+
+def test_the_watcher_of_the_application_is_told(watcher, broadcast):
+    error = ValueError()
+    watcher.inside(reports.report_failure, error, "handling")
+    watcher.inside(reports.report_delivery, 7)
+    watcher.inside(reports.report_delivery, None)
+    watcher.inside(reports.announce, broadcast)
+    assert watcher.seen == [
+        ("failed", error, "handling"),
+        ("received", 7),
+        ("sent", broadcast),
+    ]
+
+
+def test_each_interceptor_is_told_and_any_may_suppress(watcher, broadcast):
+    seen, sent = [], []
+
+    def keep(broadcast):
+        seen.append("keep")
+        return False
+
+    def suppress(broadcast):
+        seen.append("suppress")
+        return True
+
+    def listener(broadcast):
+        sent.append(broadcast)
+
+    reports.add_listener(listener)
+    for interceptor in (suppress, keep):
+        reports.add_interceptor(interceptor)
+    try:
+        assert not watcher.inside(reports.announce, broadcast)
+        assert seen == ["suppress", "keep"]
+        assert (watcher.seen, sent) == ([], [])
+        reports.remove_interceptor(suppress)
+        assert watcher.inside(reports.announce, broadcast)
+        assert (watcher.seen, sent) == ([("sent", broadcast)], [broadcast])
+    finally:
+        reports.remove_interceptor(suppress)
+        reports.remove_interceptor(keep)
+        reports.remove_listener(listener)
+    assert reports.announce(broadcast)
+    assert sent == [broadcast]
+
+
+def test_broadcasts_have_numbers_of_their_own():
+    first, second = (
+        Broadcast("send_event", object, PingMessage(), channel_name="x") for _ in "12"
+    )
+    assert first.id < second.id
