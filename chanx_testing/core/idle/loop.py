@@ -238,11 +238,11 @@ class IdleEventLoop(_Base):
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         """Start a child process, and count it until it has ended."""
-        return await self.children.watch(super().subprocess_exec(*args, **kwargs))
+        return await self.children.start(super().subprocess_exec(*args, **kwargs))
 
     async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
         """Start a child process by a shell, and count it until it has ended."""
-        return await self.children.watch(super().subprocess_shell(*args, **kwargs))
+        return await self.children.start(super().subprocess_shell(*args, **kwargs))
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect to a server, and note the account that the context names."""

@@ -20,7 +20,7 @@ class Children:
         self._starting = 0
         self._transports: list[asyncio.SubprocessTransport] = []
 
-    async def watch(self, starting: Awaitable[Any]) -> Any:
+    async def start(self, starting: Awaitable[Any]) -> Any:
         """Start a child process, and count it from now on.
 
         Args:
