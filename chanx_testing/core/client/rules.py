@@ -40,7 +40,7 @@ class Rules:
         """Take one message of the application into account.
 
         Raises:
-            ProtocolError: It may not be sent now, or is no ASGI message at all.
+            ProtocolError: It may not be sent now, or is not an ASGI message.
         """
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str):
@@ -50,8 +50,8 @@ class Rules:
             )
         if kind not in EVENTS:
             raise ProtocolError(
-                f"The application sent {kind!r}, which is no event that an application "
-                f"may send on a WebSocket. Those are: {', '.join(EVENTS)}."
+                f"The application sent {kind!r}, which is not an event that an "
+                f"application may send on a WebSocket. Those are: {', '.join(EVENTS)}."
             )
         if problem := getattr(self, f"_{self.state}")(kind, message):
             raise ProtocolError(f"The application sent {kind!r} {problem}")
@@ -96,7 +96,8 @@ class Rules:
         return None
 
     def _closed(self, kind: str, message: dict[str, Any]) -> str | None:
-        # A second close asks for what is so already; servers let it pass.
+        # The connection is closed already, so a second close changes nothing; servers
+        # let it pass.
         if kind == "websocket.close":
             return None
         return "after it had closed the connection: nothing may follow a close."
