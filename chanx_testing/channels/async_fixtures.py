@@ -1,9 +1,9 @@
-"""``asyncSetUp``, the test, ``asyncTearDown``: in one loop, on Django's test cases.
+"""Run async fixtures in the loop of their test, on Django's test cases.
 
-Django runs an async test method with ``async_to_sync()``, which gives it a loop that is
-gone when it returns: nothing of ``tearDown`` could still use it. So a method is put in
-the place of the test method, in which all of them run, as in
-:class:`unittest.IsolatedAsyncioTestCase`.
+Django runs an async test method with ``async_to_sync()``, whose loop has ended when it
+returns, so that ``tearDown`` could not use it any more. So the test method is replaced
+by one that runs ``asyncSetUp``, the test and ``asyncTearDown``, as
+:class:`unittest.IsolatedAsyncioTestCase` does.
 """
 
 import functools
@@ -111,7 +111,8 @@ class AsyncFixtures(_Base):
         )
         before = vars(self).get(name)
         setattr(self, name, replacement)
-        # unittest asks the method, and what async_to_sync() makes of it does not say.
+        # unittest asks the method, or the test case, for the mark of expectedFailure.
+        # What Django's async_to_sync() makes of the method does not have it.
         if getattr(method, _EXPECTS_FAILURE, False):
             setattr(self, _EXPECTS_FAILURE, True)
         try:
@@ -150,8 +151,8 @@ class AsyncFixtures(_Base):
         async def attempt(step: Callable[[], Awaitable[Any]]) -> bool:
             try:
                 await step()
-            # Everything: whatever ends a step, the next ones must clean up after it,
-            # and then it is raised again.
+            # Everything: whatever ends a step, the next ones must clean up after it. It
+            # is raised again in the end.
             except BaseException as error:
                 found.append(error)
                 return False
@@ -163,7 +164,7 @@ class AsyncFixtures(_Base):
         while self._async_cleanups:
             await attempt(self._async_cleanups.pop())
         found += await self.after_async_test(state)
-        # A skipped test is less than whatever went wrong beside it.
+        # A skip does not hide what went wrong beside it.
         found.sort(key=lambda error: isinstance(error, unittest.SkipTest))
         if found and (jobs := overdue_jobs(STUCK_SECONDS)):
             report_stuck_jobs(self.id(), found[0], jobs)
@@ -175,8 +176,8 @@ class AsyncFixtures(_Base):
 def report_stuck_jobs(test: str, error: BaseException, jobs: list[str]) -> None:
     """Report thread jobs that keep a failed test from ending.
 
-    A thread cannot be cancelled. The test is not over before its jobs are; if they
-    never end, nobody would learn why.
+    A thread cannot be cancelled. The test ends only when its jobs do; if they never
+    ended, nothing would say why.
 
     Args:
         test: The id of the test.

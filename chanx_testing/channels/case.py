@@ -58,7 +58,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         consumer: The consumer class behind it. None: found through the routing.
         router: The ASGI application. None: the one that ``settings.ASGI_APPLICATION``
             names.
-        ws_login: How a user becomes credentials: :class:`SessionLogin`,
+        ws_login: What makes credentials for a user: :class:`SessionLogin`,
             :class:`TokenLogin`, :class:`JWTLogin`, or a callable that takes a user.
         communicator_class: The class of the communicators that it makes.
         ws_headers: What :meth:`get_ws_headers` returned for this test.
@@ -81,9 +81,10 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
     def get_ws_headers(self) -> Headers | Awaitable[Headers]:
         """Return the headers of :attr:`auth_communicator`; may be ``async``.
 
-        Called once for each test, in :meth:`setUp`. Most override it with
-        :meth:`create_user_and_ws_headers`. By default an origin that the application
-        accepts, and no credentials.
+        Called once for each test: in :meth:`setUp`, or if it is ``async`` before
+        :meth:`asyncSetUp`. Most test cases override it with
+        :meth:`create_user_and_ws_headers`. By default it returns an origin that the
+        application accepts, and no credentials.
         """
         return handshake_headers(self._application())
 
@@ -97,8 +98,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         """Create a user and the headers with which it connects.
 
         Args:
-            user_fields: Fields of the user model; what it requires beyond them is made
-                up.
+            user_fields: Fields of the user model; others that it requires are made up.
 
         Returns:
             The user and the headers: an origin that the application accepts, and the
@@ -142,13 +142,14 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         """Make a communicator that is closed at the end of the test.
 
         Args:
-            router: The ASGI application; None: :attr:`router`, else the project's.
-            ws_path: The path; None: :attr:`ws_path`.
-            headers: None: those of :meth:`get_ws_headers`. Given, they are used as
-                they are.
-            subprotocols: None: those of :meth:`get_subprotocols`, and those with which
-                the owner of the headers logs in.
-            consumer: The consumer class; None: :attr:`consumer`, else by the routing.
+            router: The ASGI application. None: :attr:`router`, or that of the project.
+            ws_path: The path. None: :attr:`ws_path`.
+            headers: The headers of the handshake, used as they are. None: those of
+                :meth:`get_ws_headers`.
+            subprotocols: The subprotocols to offer. None: those of
+                :meth:`get_subprotocols`, and those with which the owner of the headers
+                logs in.
+            consumer: The consumer class. None: :attr:`consumer`, or that of the route.
             message_types: Message classes to decode with, for a consumer that declares
                 none.
 
@@ -190,14 +191,14 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     @property
     def auth_communicator(self) -> WebsocketCommunicator:
-        """The communicator with the headers of :meth:`get_ws_headers`; always one."""
+        """The communicator with :meth:`get_ws_headers`' headers, always the same."""
         if self._auth_communicator is None:
             self._auth_communicator = self.create_communicator()
         return self._auth_communicator
 
     @property
     def communicator(self) -> WebsocketCommunicator:
-        """The communicator with the same headers without credentials; always one."""
+        """The communicator with these headers less the credentials, always the same."""
         if self._unauth_communicator is None:
             self._prepare_handshake()
             self._unauth_communicator = self.create_communicator(
@@ -236,7 +237,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     @contextmanager
     def _forgotten_afterwards(self) -> Iterator[None]:
-        """Leave nothing of the test on the test case, which its runner keeps."""
+        """Leave nothing of the test on the test case, which the runner keeps."""
         try:
             yield
         finally:
@@ -252,7 +253,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
             yield communicators
 
     async def before_async_test(self) -> None:
-        """Make up for a ``setUp`` that did not call this one; await async headers."""
+        """Make the headers that ``setUp`` has not made: async ones, or overridden."""
         if inspect.iscoroutinefunction(self.get_ws_headers):
             self.ws_headers = self._checked(await self.get_ws_headers())
         await sync_to_async(self._prepare_handshake)()
@@ -269,7 +270,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         return found
 
     def after_sync_test(self, state: list[Any]) -> list[BaseException]:
-        """Return what the applications raised; their loops are gone by now."""
+        """Return what the applications raised; their loops have ended already."""
         return [error for each in state for error in each.unseen_errors()]
 
     def describe_failure(self, state: list[Any], error: BaseException) -> None:
@@ -312,7 +313,8 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
     def _application(self, router: Application | None = None) -> Application:
         if router is not None:
             return router
-        # Looked up on the class: a function there is an application, not a method.
+        # Looked up on the class: a function there is an application, and would be bound
+        # as a method if it were looked up on the test case.
         own: Application | None = vars(self).get("router") or type(self).router
         return own if own is not None else get_websocket_application()
 
@@ -332,7 +334,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         return headers
 
     def _login_of(self, headers: Headers) -> tuple[str | None, list[str]]:
-        """Return whose headers these are, for transcripts, and its subprotocols."""
+        """Return the name of the user with these headers, and its subprotocols."""
         for known, user, subprotocols in self._logins:
             if known == headers:
                 return str(user), subprotocols

@@ -19,23 +19,23 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     """A WebSocket client of a Django Channels application, for tests.
 
     Its arguments and verbs are those of
-    :class:`~chanx_testing.core.testing.WebsocketCommunicatorMixin`. Beside these it
-    reads ``settings.CHANX``, finds the consumer through the routing, and keeps the
-    database connection of the test open.
+    :class:`~chanx_testing.core.testing.WebsocketCommunicatorMixin`. It also reads
+    ``settings.CHANX``, keeps the database connection of the test open, and counts what
+    goes over the channel layers.
     """
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Keep the test's database connection open, and account of channel layers."""
+        """Return a context that also keeps connections open and counts messages."""
         return with_django(super().application_guard())
 
     def timeout_scale(self) -> float:
-        """Return the factor of the environment, otherwise of ``CHANX``."""
+        """Return the factor that the environment sets, otherwise that of ``CHANX``."""
         return timeouts.environment_scale() or float(
             chanx_setting("TEST_TIMEOUT_SCALE")
         )
 
     def rejection_hint(self) -> str:
-        """Return what usually is missing where the handshake has no origin."""
+        """Return what is missing in a handshake without an origin, or ''."""
         sends_one = any(name == b"origin" for name, _ in self.scope["headers"])
         if sends_one or not checks_origin(self.application):
             return ""
@@ -52,6 +52,6 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
 @contextmanager
 def with_django(inner: AbstractContextManager[Any]) -> Iterator[None]:
-    """Surround the life of an application, and the guard ``inner``."""
+    """Open ``inner``, and what Django needs, while an application runs."""
     with inner, connections_kept_open(), layers_watched():
         yield

@@ -1,10 +1,10 @@
-"""Replacing an attribute for a while, and putting the identical object back.
+"""Replace an attribute for a while, and put the identical object back.
 
 An observable loop takes the place of asyncio's own, a consumer of another package is
 made to report, a channel layer is counted, Channels is kept from closing database
-connections. All of these replace an attribute of somebody else's object. Several tests
-and threads may want the same one at the same time, and other tools (``unittest.mock``,
-a plugin) may do so as well. This module is the one way in which it is done here.
+connections. All of these replace an attribute of an object that is not ours. Several
+tests and threads may do so with the same one at the same time, and so may other tools
+(``unittest.mock``, a plugin). This package replaces attributes only by this module.
 """
 
 import threading
@@ -14,9 +14,10 @@ from typing import Any, Final
 
 _MISSING: Final = object()
 
-# Re-entrant: a garbage collection may come in between and run a finalizer that replaces
-# something itself.
+# Re-entrant: a garbage collection while it is held may run a finalizer that replaces
+# something itself, in the same thread.
 _lock = threading.RLock()
+# The replacements that are held now, and those of replaced() by what they are for.
 _held: "list[Replacement]" = []
 _shared: "dict[tuple[int, str, object], Replacement]" = {}
 
@@ -24,23 +25,23 @@ _shared: "dict[tuple[int, str, object], Replacement]" = {}
 class Replacement:
     """A replacement of one attribute, in place while anybody holds it.
 
-    It is counted: any number of holders, in any number of threads, let go in any order,
-    and the last one to let go brings the original back, the identical object. Where the
+    Its holders are counted: any number, in any number of threads, may let go in any
+    order, and the last one brings the original back, the identical object. Where the
     owner only inherited the attribute, it inherits it again.
 
     Several replacements of one attribute lie on top of each other. One that is let go
-    from the middle is taken out: the one above it calls what was below it.
+    from the middle is taken out: the one above it then calls what was below it.
 
-    If something else has put an object of its own on top meanwhile, that object stays,
-    whatever happens here. Should it put ours back later, when nobody holds ours any
-    more, ours passes every call through (:attr:`active` is False then), and the next
-    holder takes it up again.
+    If something else has put an object of its own on top meanwhile, that object stays
+    in any case. If it later puts ours back, when nobody holds ours any more, ours
+    passes every call through (:attr:`active` is False then), and the next holder uses
+    it again.
 
     Args:
         owner: The module, class or instance that has the attribute.
         name: The name of the attribute.
-        make: Makes what is put in its place. It is called once, with this object, by
-            which the new function finds what it stands for.
+        make: Makes what is put in its place. It is called once, with this object, which
+            gives the new function the :meth:`original`.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Replacement:
         return self._holders > 0
 
     def original(self, instance: Any = None, cls: type | None = None) -> Any:
-        """Return what this one stands for, ready to be called.
+        """Return what was replaced, ready to be called.
 
         Args:
             instance: Where the owner is a class: the object to bind a method to.
@@ -98,6 +99,8 @@ class Replacement:
         with _lock:
             if not self._holders:
                 current = vars(self.owner).get(self.name, _MISSING)
+                # Already there where another tool has put it back: then what is below
+                # it is known, and `current` would be this one itself.
                 if current is not self.value:
                     self._inherited = getattr(self.owner, self.name)
                     self._below = current
@@ -131,16 +134,17 @@ class Replacement:
 def replaced(
     owner: Any, name: str, purpose: object, make: Callable[[Replacement], Any]
 ) -> Iterator[Replacement]:
-    """Hold a replacement for ``purpose``; all who hold it at a time share one.
+    """Hold a replacement for ``purpose``; all who hold it at one time share one.
 
-    For owners that come and go. Where there is one owner for ever, make a
+    For owners that come and go. Where the owner always exists, make a
     :class:`Replacement` once and use :meth:`Replacement.held`.
 
     Args:
         owner: The module, class or instance that has the attribute.
         name: The name of the attribute.
-        purpose: What tells replacements of the same attribute apart; hashable.
-        make: Makes what is put there; not called where somebody holds it already.
+        purpose: What distinguishes replacements of one attribute; hashable.
+        make: Makes what is put in its place; not called where somebody holds it
+        already.
 
     Yields:
         The replacement.
@@ -152,7 +156,8 @@ def replaced(
     with _lock:
         replacement = _shared.get(key) or Replacement(owner, name, make)
         replacement.hold()
-        # In the table it keeps its owner alive, and so the id in the key unique.
+        # In the table it keeps its owner in memory, so that no other object can have
+        # the id in the key.
         _shared[key] = replacement
     try:
         yield replacement

@@ -1,6 +1,9 @@
-"""What a test imports where no framework is meant; both ``...testing`` have it too.
+"""What a test may import whatever its framework is.
 
-Communicators, what they raise and return, verdicts, and the recording of broadcasts.
+Communicators, what they raise and return, verdicts, lifespans and the recording of
+broadcasts. ``chanx_testing.channels.testing`` and
+``chanx_testing.fast_channels.testing`` have the same names, with communicators of their
+own.
 """
 
 from chanx_testing.core.client.communicator import (

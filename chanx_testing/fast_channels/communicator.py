@@ -26,14 +26,14 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
     layer_shared: ClassVar[bool] = False
     """Whether other processes write to the channel layers during the test. Then no wait
-    ends by proof while a layer on a server is open."""
+    ends with a proof while a layer on a server is open."""
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Keep account of the registered channel layers while the application runs."""
+        """Return a context that also counts the messages on the registered layers."""
         with ExitStack() as guard:
             guard.enter_context(super().application_guard())
             if "fast_channels.layers" in sys.modules:
-                # Only an application that uses the package has layers to watch.
+                # An application that has not imported the package has no layers.
                 from chanx_testing.fast_channels.layers import outside_layers
 
                 guard.enter_context(

@@ -1,6 +1,6 @@
 """What a test of FastAPI, Starlette and any other ASGI application imports.
 
-Neither Django nor Channels is imported, and fast-channels need not be installed.
+It imports neither Django nor Channels, and fast-channels need not be installed.
 """
 
 from chanx_testing.core.testing import (

@@ -1,11 +1,12 @@
-"""Database connections while an application runs inside a test.
+"""Keep database connections open while an application runs inside a test.
 
 Channels closes old database connections before each message that a consumer handles. In
-a test that connection is the test's own: closed, it loses the transaction of a
-``TestCase``, and a test without database access fails for touching it at all
-(https://code.djangoproject.com/ticket/32798, django/channels#2118). Channels' own
-communicator replaces the closing function during single calls; here one guard is open
-for as long as any application runs.
+a test that connection is the test's own: when it is closed, the transaction of a
+``TestCase`` is lost, and a test that may not use the database fails
+(https://code.djangoproject.com/ticket/32798,
+https://github.com/django/channels/issues/2118). Channels' own communicator replaces the
+function that closes them during single calls; here it is replaced as long as any
+application runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ def _quiet(replacement: Replacement) -> Callable[[], None]:
 
 def _aquiet(replacement: Replacement) -> Callable[[], Any]:
     async def aclose_old_connections() -> None:
-        """Do nothing, and save the hop to a thread that doing it would take."""
+        """Do nothing, and save the change to a thread and back."""
         if not replacement.active:
             await replacement.original()()
 
@@ -55,10 +56,10 @@ def _replacements() -> tuple[Replacement, ...]:
 def connections_kept_open() -> Iterator[None]:
     """Keep Channels from closing database connections while the block runs.
 
-    Blocks may overlap in any order, also in several threads; when the last one ends the
-    original functions are back. Where something else has put a function of its own in
-    the place meanwhile (Channels' own communicator does, and ``mock.patch``), that one
-    stays; should ours come back later, it closes connections as the original does.
+    Blocks may overlap in any order, also in several threads; when the last one ends,
+    the original functions are back. Where something else has replaced one of them
+    meanwhile (as Channels' own communicator and ``mock.patch`` do), its function stays.
+    If it puts ours back later, ours closes connections as the original does.
     """
     # A later Channels may do without one of the names.
     there = [each for each in _replacements() if hasattr(each.owner, each.name)]

@@ -18,10 +18,10 @@ _open: Counter[Timeline] = Counter()
 def broadcasts_are_acts(timeline: Timeline) -> Iterator[None]:
     """Note the broadcasts of the test on ``timeline`` while the block runs.
 
-    A broadcast of an application is not an act of the test. Where it cannot be told
-    which of several tests has sent one (from a thread that knows nothing of either), it
-    counts for all of them: a completion signal that is passed over fails a test, and
-    one that is taken for the answer to a later step would let it pass.
+    A broadcast of an application is not an act of the test. One that comes from a
+    thread which knows of no test counts for every test that runs. In doubt this fails a
+    test, whose completion signal is passed over; otherwise a signal could be taken for
+    the answer to a later step, and the test would pass.
     """
     with _lock:
         if not _open:
@@ -39,6 +39,7 @@ def broadcasts_are_acts(timeline: Timeline) -> Iterator[None]:
 
 
 def _note(broadcast: Broadcast) -> None:
+    # Inside an application: the broadcast is the application's.
     if reports.watcher.get() is not None:
         return
     known = known_timeline()

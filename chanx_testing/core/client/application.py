@@ -28,13 +28,14 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 class Peer(Protocol):
     """What is at the other end of a connection.
 
-    :class:`ApplicationUnderTest` is an application in memory. A socket to a server may
-    take its place: it has the same methods, and nothing in a connection asks which of
-    them it has.
+    :class:`ApplicationUnderTest` is an application in memory. A socket to a server, in
+    an object with the same methods, may take its place: no connection asks which it
+    has.
 
     Attributes:
         application: The ASGI application, where there is one in this process.
-        task: The task that is done when the other end is. Only after :meth:`start`.
+        task: The task that is done when the other end is. Only there after
+            :meth:`start`.
     """
 
     application: Application
@@ -127,7 +128,8 @@ async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
     for task in going_on:
         coroutine = task.get_coro()
         assert coroutine is not None
-        # It may raise anything, or await on: then Python says so with a RuntimeError.
+        # A coroutine that is closed may raise anything. If it awaits again instead,
+        # Python raises a RuntimeError.
         with suppress(Exception):
             coroutine.close()
         task.cancel()
@@ -136,8 +138,9 @@ async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
         if not task.cancelled():
             task.exception()
     for task in going_on:
-        # What keeps on awaiting is taken out of the list that asyncio.run() goes by.
-        # It is asyncio's own way out (3.11 to 3.14): a task that ends does the same.
+        # A task that awaits even now is taken out of asyncio's list of tasks, or
+        # asyncio.run() would wait for it forever. The function is private, and the same
+        # in 3.11 to 3.14; where it is missing, nothing can be done.
         unregister = getattr(asyncio, "_unregister_task", None)
         if unregister is not None:
             unregister(task)
@@ -149,7 +152,7 @@ class Watcher:
 
     The context of the application names it, and every task and timer that the
     application makes holds a copy of that context, for longer than the application
-    lives. So it holds what it writes to, and not the application.
+    lives. So it holds only what it writes to, never the application.
     """
 
     def __init__(self, failures: Failures, note: Callable[[str], None]) -> None:
@@ -224,9 +227,9 @@ class ApplicationUnderTest:
         guard: AbstractContextManager[Any],
         end_was_read: Callable[[], bool],
     ) -> Any:
-        # What belongs to the connection is held by this call alone, and so for as long
-        # as the application runs: what a test has done with is gone at once, without a
-        # garbage collection.
+        # The connection is held by the arguments of this call alone, and so only while
+        # the application runs. As an attribute of the peer, which the connection holds,
+        # it would be in a cycle, and stay in memory until a garbage collection.
         try:
             with guard:
                 return await self.application(scope, receive, send)
@@ -234,16 +237,16 @@ class ApplicationUnderTest:
             raise
         except SystemExit as error:
             self._crashed(error)
-            # Out of a task it would end the loop at once, under the hands of the test.
+            # A task that raises SystemExit ends its loop at once, with the test in it.
             raise RuntimeError("The application raised SystemExit.") from error
         except BaseException as error:
             if self._cancelled and isinstance(error, GeneratorExit):
                 raise
             if end_was_read() and says_client_left(error):
-                # How an endpoint ends that reads until there is nothing more to read.
+                # An endpoint that reads in a loop ends like this.
                 return None
-            # Noted, and raised all the same: so asyncio still says "never retrieved"
-            # where no verb of a communicator ever hands it to the test.
+            # Noted, and raised as well: then asyncio still reports that it was never
+            # retrieved, where no verb of a communicator ever hands it to the test.
             self._crashed(error)
             raise
 

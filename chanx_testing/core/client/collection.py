@@ -57,8 +57,8 @@ class Collection:
         self._connection = connection
         self._language = connection.language
         self._deadline = deadline
-        # An act of the test that comes while messages are collected is of no account:
-        # what was there before it is older all the same.
+        # Looked at once: what the test does while messages are collected does not make
+        # those older that it waits for.
         self._last_act = connection.timeline.last_act
         self._contents: list[Any] = []
         self._completions: list[str] = []
@@ -93,11 +93,11 @@ class Collection:
         self.done = action == self._stop_action
 
     def end_without_stop(self, found: Frame | Verdict | None) -> list[Any]:
-        """Return the messages although the stop action did not come, where that is so.
+        """Return the messages without the stop action, where they need none.
 
         Args:
-            found: What came instead: another frame than one of data, the verdict on why
-                nothing did, or None where the application has ended.
+            found: What came instead: a frame that is not of data, the verdict on why
+                nothing came, or None where the application has ended.
 
         Raises:
             IncompleteMessages: The stop action was to come.
@@ -118,10 +118,10 @@ class Collection:
         )
 
     def _was_complete_before(self) -> bool:
-        """Return whether what was passed over is what this client was to get.
+        """Return whether the signal that was passed over is the one that was to come.
 
-        The test has acted since, but not on this connection, whose last message had no
-        other answer.
+        The test has acted since then, but on other connections: the last message on
+        this one has no other answer.
         """
         frame, connection = self._passed_over, self._connection
         return (

@@ -87,13 +87,14 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     # Hooks.
 
     background_methods: ClassVar[Sequence[str]] = ()
-    """Names of methods of the consumer that run for ever, such as a heartbeat: their
-    timers keep no test from being idle. A consumer may have the same attribute."""
+    """Names of methods of the consumer that run forever, such as a heartbeat: their
+    timers do not count for a proof. A consumer may have the same attribute."""
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Watch a consumer of another package, and put heartbeats in the background.
+        """Return a context in which errors are reported and heartbeats do not count.
 
-        See :meth:`FrameCommunicator.application_guard`.
+        A consumer of another package is made to report its errors; see also
+        :attr:`background_methods` and :meth:`FrameCommunicator.application_guard`.
         """
         consumer = self._chanx.language.consumer
         names = {
@@ -108,17 +109,18 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     def find_consumer(self, application: Application, path: str) -> type | None:
         """Return the consumer class that the routing has for ``path``, if it names one.
 
-        Called by the constructor, before there is anything else of the communicator.
+        The constructor calls it first, before the communicator has any attribute.
         """
         try:
             return consumer_for(application, path)
         except RoutingError:
-            # A path without a route is the application's to refuse, when it is asked.
+            # It is for the application to refuse a path without a route, in the
+            # handshake.
             return None
 
     @classmethod
     def framework_setting(cls, name: str) -> Any:
-        """Return the value of a setting of which the consumer says nothing."""
+        """Return the value of a setting that the consumer leaves open."""
         return default_setting(name)
 
     # The consumer's language.
@@ -142,7 +144,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     # Verbs.
 
     async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
-        """Open the connection; an error lists the routes, where none leads to the path.
+        """Open the connection; where no route leads to the path, an error lists them.
 
         See :meth:`FrameCommunicator.connect`.
         """
@@ -202,7 +204,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             NothingCame: A ``TimeoutError``: none came in time, or none can come.
-            UndeclaredMessage: An ``AssertionError``: it is of none of those types.
+            UndeclaredMessage: An ``AssertionError``: it is not of one of those types.
             AssertionError: The connection was closed, or the frame is not JSON.
             TypeError: The types are not known.
         """
@@ -222,19 +224,19 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     ) -> list[Any]:
         """Take every frame, decoded, until the application is idle.
 
-        Completion signals are given too. A close ends the collection and is left.
+        Completion signals are among them. A close ends the collection and is not taken.
 
         Args:
             timeout: The seconds to collect at most; where idleness cannot be proved,
-                the collection takes as long.
+                the collection takes that long.
 
         Returns:
             The decoded frames in their order, ``[]`` where none came. If the
-            application crashed after them, the next verb raises that.
+            application crashed after them, the next verb raises its exception.
 
         Raises:
             AssertionError: A frame is not JSON.
-            Exception: What the application raised, where it sent nothing before.
+            Exception: What the application raised, if it sent nothing before.
         """
         connection = self._chanx
         deadline = connection.deadline(timeout, self.timeout_scale)
@@ -252,11 +254,11 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     ) -> list[Any]:
         """Take typed messages until one with ``stop_action`` has come.
 
-        A completion signal carries no identity. One that came before the test last
-        acted (sent or broadcast something), and before which there is nothing else to
-        receive, belongs to an earlier step and is passed over. And where ``"complete"``
-        comes with nothing before it, because the handler answers only through its
-        group, what the group still delivers is collected too.
+        A completion signal does not say what it completes. One that came before the
+        test last acted (sent or broadcast something), with nothing else to receive
+        before it, belongs to an earlier step and is passed over. And where
+        ``"complete"`` comes with nothing before it, because the handler answers only
+        through its group, what the group still delivers is collected too.
 
         Args:
             stop_action: The action that ends the collection: a completion signal, which
@@ -271,9 +273,9 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         Raises:
             IncompleteMessages: An ``AssertionError``: the stop action did not come. It
                 says what came instead.
-            UndeclaredMessage: An ``AssertionError``: a frame is of none of the types.
-            Exception: What the application raised instead.
-            TypeError: The types are not known.
+            UndeclaredMessage: An ``AssertionError``: a frame is not of one of the
+            types. Exception: What the application raised instead. TypeError: The types
+            are not known.
         """
         connection = speaking(self)
         connection.language.require_types(connection.transcript.path)
@@ -286,7 +288,8 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             content = await self.receive_json_from(deadline.remaining())
             collection.add(found, content)
         if collection.only_completed:
-            # What the group delivers, up to its completion signal.
+            # "complete" overtook what the handler sent to its group: wait until that is
+            # here, and take it up to the group's own completion signal.
             await connection.settle(deadline)
             while is_data(connection.output_queue.free):
                 content = await self.receive_json_from(deadline.remaining())
@@ -304,8 +307,8 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         """Receive the authentication message, and let the consumer come to rest.
 
         Args:
-            send_authentication_message: Whether one is to come; None: what the setting
-                ``SEND_AUTHENTICATION_MESSAGE`` says.
+            send_authentication_message: Whether a message is to come. None: what the
+                setting ``SEND_AUTHENTICATION_MESSAGE`` says.
             max_auth_time: Seconds for the message to come.
             after_auth_time: Seconds at most for the consumer to come to rest after it
                 (joining its groups, ``post_authentication``).
@@ -387,7 +390,7 @@ def is_data(found: Frame | Verdict | None) -> TypeGuard[Frame]:
 
 
 def authentication_wanted(connection: Connection) -> str:
-    """Return what :meth:`~WebsocketCommunicatorMixin.wait_for_auth` expects."""
+    """Return what ``wait_for_auth()`` expects, as part of a sentence."""
     consumer = connection.language.consumer
     if consumer is not None and not getattr(consumer, "authenticator_class", None):
         return (
@@ -400,7 +403,7 @@ def authentication_wanted(connection: Connection) -> str:
 def note_missing_route(
     communicator: WebsocketCommunicatorMixin, error: BaseException
 ) -> None:
-    """Add the routes that there are to ``error``, where none leads to the path."""
+    """Add the routes of the application to ``error``, if none leads to the path."""
     try:
         find_route(communicator.application, communicator.scope["path"])
     except RoutingError as routing:

@@ -1,11 +1,11 @@
-"""One end of a WebSocket: how far it has come, and what its two ends tell each other.
+"""A WebSocket connection as its client has it: its state, and what goes over it.
 
-What a server and an application may say to each other is in the ASGI specification,
+What a server and an application may send to each other is in the ASGI specification,
 "WebSocket", https://asgi.readthedocs.io/en/latest/specs/www.html#websocket
 
-A communicator *has* a connection. The connection, and all that it is made of, never
-hold the communicator: nobody but the test does, so that one which the test drops is
-gone at once and takes its application with it.
+A communicator *has* a connection. The connection and its parts never hold the
+communicator: only the test does. So one that the test drops is collected at once, and
+its application is cancelled.
 """
 
 import asyncio
@@ -42,17 +42,17 @@ __tracebackhide__ = True
 _E = TypeVar("_E", bound=BaseException)
 
 SETTLE_SECONDS: Final = 0.1
-"""How long a step may take to rest where an outside descriptor forbids proof."""
+"""How long, in seconds, to wait for rest where an open descriptor prevents a proof."""
 
 UNREAD_FRAMES: Final = 1000
-"""After so many frames that nobody has taken an application lets others run."""
+"""Each time so many frames more are unread, an application lets other tasks run."""
 
 REFUSED: Final = 1006
 """The close code that a server reports to an application that refused a handshake."""
 
 
 def disconnect_event(code: int, reason: str) -> AsgiMessage:
-    """Return what an application is told when its connection has ended."""
+    """Return the message that an application gets when its connection has ended."""
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
@@ -75,11 +75,11 @@ class Connection:
         response_headers: The headers of the accepted handshake; None before it.
         started: Whether the application was started.
         event_loop: The loop that the application runs on; None until it starts.
-        opened: The client sent its handshake.
-        accepted: The application accepted it.
+        opened: Whether the client has begun to open the connection.
+        accepted: Whether the application accepted it.
         closed: How the application closed the connection; None while it has not.
         left: The code with which the client left; None while it has not.
-        told: The application was told of the end.
+        disconnect_sent: Whether the application was sent a ``websocket.disconnect``.
         sent_at: When the client last sent something, in the order of the test.
     """
 
@@ -109,7 +109,7 @@ class Connection:
         self.accepted = False
         self.closed: Closed | None = None
         self.left: int | None = None
-        self.told = False
+        self.disconnect_sent = False
         self.sent_at = 0
         self._rules = Rules()
 
@@ -170,11 +170,15 @@ class Connection:
     def require_own_loop(self, *, to_end: bool = False) -> None:
         """Make sure that the application, which was started, runs on this loop.
 
+        One that has ended by itself may be asked from any loop for what it sent.
+
         Args:
-            to_end: Only to end it, for which it may have ended with its loop.
+            to_end: Whether it is only to end. Then it may also have been cancelled,
+                with its loop.
 
         Raises:
-            WrongEventLoop: It runs on another loop than this one, or ended with it.
+            WrongEventLoop: It runs on another loop than this one, or was cancelled
+                there.
         """
         if self.event_loop is asyncio.get_running_loop():
             return
@@ -189,24 +193,24 @@ class Connection:
         )
 
     async def _send_by_rules(self, message: AsgiMessage) -> None:
-        """Be the ``send`` of the application.
+        """Take a message from the application; it calls this as its ``send``.
 
         Raises:
             ProtocolError: The application may not send that, or not now.
         """
         self._rules.check(message)
         self._frame_came(self.output_queue.add(message))
-        # A server makes an application wait whose client does not read. Here it must at
-        # least let the test run, which could not even end it otherwise.
+        # A server lets an application wait while its client does not read. Here it must
+        # at least let the test run, which otherwise could not even end it.
         if self.output_queue.qsize() % UNREAD_FRAMES == 0:
             await asyncio.sleep(0)
 
     def _end_was_read(self) -> bool:
         """Return whether the application knows that its connection has ended."""
-        return self.told and self.input_queue.empty()
+        return self.disconnect_sent and self.input_queue.empty()
 
     def _frame_came(self, frame: Frame) -> None:
-        """Note what the application sends, as a server would."""
+        """Note a frame of the application, and do what a server does then."""
         message = frame.message
         self.transcript.add("←", message)
         if frame.type == "websocket.accept":
@@ -217,18 +221,18 @@ class Connection:
                 reason=message.get("reason") or "",
                 accepted=self.accepted,
             )
-            # A server tells the application of the end also when the application itself
-            # brought it about.
+            # A server sends the disconnect also to an application that has closed the
+            # connection itself.
             if self.accepted:
-                self._tell_of_end(self.closed.code, self.closed.reason)
+                self._send_disconnect(self.closed.code, self.closed.reason)
             else:
-                self._tell_of_end(REFUSED)
+                self._send_disconnect(REFUSED)
         elif self.failures.unanswered and self.language.is_error(frame):
             self.failures.error_frame_came(frame)
 
-    def _tell_of_end(self, code: int, reason: str = "") -> None:
-        if not self.told:
-            self.told = True
+    def _send_disconnect(self, code: int, reason: str = "") -> None:
+        if not self.disconnect_sent:
+            self.disconnect_sent = True
             self.input_queue.put_nowait(disconnect_event(code, reason))
 
     # The handshake.
@@ -250,10 +254,10 @@ class Connection:
     async def read_handshake(
         self, answer: AsgiMessage, deadline: Deadline
     ) -> Handshake:
-        """Return what the first message of the application says of the handshake.
+        """Return the answer to the handshake.
 
         Args:
-            answer: That message.
+            answer: The first message of the application.
             deadline: For the rest of a denial response.
 
         Raises:
@@ -284,7 +288,7 @@ class Connection:
             more = bool(part.get("more_body"))
         handshake = Handshake.deny(answer["status"], headers, body)
         self.closed = Closed(code=handshake.status, accepted=False)
-        self._tell_of_end(REFUSED)
+        self._send_disconnect(REFUSED)
         return handshake
 
     # What goes to the application, and what comes from it.
@@ -300,7 +304,7 @@ class Connection:
         self.transcript.add("→", message)
         self.sent_at = self.timeline.test_acted()
         if message.get("type") == "websocket.disconnect":
-            self.told = True
+            self.disconnect_sent = True
         await self.input_queue.put(message)
 
     def require_open(self) -> None:
@@ -353,8 +357,8 @@ class Connection:
     async def peek_in_time(self, deadline: Deadline) -> Frame | Verdict | None:
         """Do what :meth:`peek` does, for a verb that takes many frames.
 
-        A frame that came after the deadline is left for the next verb: where an
-        application sends without end, the verb would have none either.
+        A frame that came after the deadline is left for the next verb. Otherwise the
+        verb would not end where the application never stops sending.
         """
         found = await self.peek(deadline)
         if isinstance(found, Frame) and not self.output_queue.in_time(found, deadline):
@@ -393,16 +397,16 @@ class Connection:
         A timer that is still to fire does not count: an application that sleeps rests.
         """
         loop = asyncio.get_running_loop()
-        # The client of an application is not a client of the test: whoever waits for
-        # that application waits for this one too, and which of two waits is in vain
-        # cannot be told from outside.
+        # An application may be a client itself, of another application. Whoever waits
+        # for the first one waits for this client as well, and nothing shows which of
+        # the two waits is to end.
         if watcher.get() is not None or not idle.is_supported(loop):
             return
         left = deadline.remaining()
         grace = SETTLE_SECONDS if left is None else min(SETTLE_SECONDS, left)
         verdict = await idle.wait_until_idle(grace, horizon=0)
         if verdict.kind is VerdictKind.DEADLINE:
-            # It is at work still. An open descriptor alone would have been QUIET.
+            # It still works; with only an open descriptor it would have been QUIET.
             await idle.wait_until_idle(deadline.remaining(), horizon=0)
 
     async def cannot_prove_rest(self, verdict: Verdict) -> bool:
@@ -415,7 +419,7 @@ class Connection:
     # The end.
 
     async def wait_for_end(self, deadline: Deadline) -> None:
-        """Wait until the application, which was told of the end, has ended.
+        """Wait until the application has ended, which was sent the disconnect.
 
         Raises:
             ApplicationHangs: It goes on; it is cancelled then.
@@ -438,9 +442,9 @@ class Connection:
         await self.settle(deadline)
 
     def abandon(self) -> None:
-        """Cancel the application: nobody holds its client any more.
+        """Cancel the application of a client that nobody holds any more.
 
-        The garbage may be collected in any thread, and after the loop was closed.
+        A finalizer calls it, in any thread, and perhaps after the loop was closed.
         """
         if self.started and not self.ended:
             self.peer.stop()
@@ -499,7 +503,7 @@ class Connection:
         return self.with_transcript(error)
 
     def why_nothing(self, verdict: Verdict | None) -> str:
-        """Return the end of a sentence on why nothing came."""
+        """Return why nothing came, as the end of a sentence."""
         if self.closed is not None:
             return f"the connection was {self.closed}."
         if verdict is None:

@@ -4,23 +4,23 @@
 
     TimeoutError
     ├── NothingCame              a frame that was waited for does not come
-    └── ApplicationHangs         the application did not end when it was told to
+    └── ApplicationHangs         the application goes on where it was to end or to rest
     ConnectionError
     ├── ConnectionRejected       the handshake was refused
     └── ConnectionIsClosed       something was sent on a closed socket
     AssertionError
     ├── UnexpectedFrame          something is there that should not be
-    ├── UndeclaredMessage        a frame is none of the messages its consumer declares
+    ├── UndeclaredMessage        a frame is not a message that its consumer declares
     ├── IncompleteMessages       the stop action of a collection never came
     └── AuthenticationFailed     the status is not the one that was asserted
     RuntimeError
     ├── ProtocolError            the application broke a rule of ASGI; raised in it
     ├── LifespanError            the application did not start up or shut down
     ├── WrongEventLoop           a communicator was used from a second event loop
-    └── NotConnected             something was sent before the handshake
+    └── NotConnected             something was sent or awaited before the handshake
 
-Each takes its whole sentence as its only argument and keeps data as attributes, so that
-each can be pickled: a parallel test runner sends them between processes.
+Each takes its whole sentence as its only argument and keeps data as attributes. So it
+can be pickled, as a parallel test runner does to send it between processes.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ class NothingCame(TimeoutError):
 
 
 class ApplicationHangs(TimeoutError):
-    """The application went on after it was told that the client is gone."""
+    """The application goes on, although it was to end or to come to rest."""
 
 
 class ConnectionRejected(ConnectionError):
@@ -69,7 +69,7 @@ class ConnectionIsClosed(ConnectionError):
 
 
 class UnexpectedFrame(AssertionError):
-    """Frames are there although nothing was to come.
+    """Frames came although nothing was to come.
 
     Attributes:
         frames: The ASGI messages that were found; they are still to be received.
@@ -79,7 +79,7 @@ class UnexpectedFrame(AssertionError):
 
 
 class UndeclaredMessage(AssertionError):
-    """A frame is none of the messages that its consumer declares."""
+    """A frame is not one of the messages that its consumer declares."""
 
 
 class IncompleteMessages(AssertionError):
@@ -97,22 +97,22 @@ class AuthenticationFailed(AssertionError):
 
 
 class ProtocolError(RuntimeError):
-    """The application sent what it may not send, or not then.
+    """The application sent what it may not send, or not at that time.
 
-    It is raised in the application, by ``send()``, as a server would.
+    It is raised in the application, by ``send()``, as a server would raise it.
     """
 
 
 class LifespanError(RuntimeError):
-    """The application said that its startup or its shutdown failed."""
+    """The application's startup or shutdown failed, or ended without an answer."""
 
 
 class WrongEventLoop(RuntimeError):
-    """A communicator was used from another event loop than its application runs on."""
+    """A communicator was used on another event loop than that of its application."""
 
 
 class NotConnected(RuntimeError):
-    """A frame was sent before the handshake."""
+    """A frame was sent, or waited for, before the handshake."""
 
 
 class LeftoverTaskWarning(RuntimeWarning):

@@ -13,7 +13,7 @@ class HandlerFailure:
     Attributes:
         error: The exception.
         doing: What the consumer was doing, for a person to read.
-        answered: Whether an error frame told the client of it.
+        answered: Whether an error frame has reported it to the client.
         seen: Whether the test received that frame.
     """
 
@@ -26,9 +26,9 @@ class HandlerFailure:
 def says_client_left(error: BaseException) -> bool:
     """Return whether an exception only reports that the client disconnected.
 
-    Starlette and Litestar raise a ``WebSocketDisconnect`` where an endpoint reads on
-    after the end, and an endpoint may let it pass. Neither is imported here, so it is
-    known by its name. A task group wraps it into an exception group.
+    Starlette and Litestar raise a ``WebSocketDisconnect`` where an endpoint still reads
+    after the end, and the endpoint need not catch it. Neither is imported here, so the
+    exception is recognised by its name. A task group wraps it into an exception group.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(map(says_client_left, error.exceptions))
@@ -52,10 +52,13 @@ class Failures:
         self._crash_seen = False
         self._retrieve: Callable[[], object] | None = None
         self._handlers: list[HandlerFailure] = []
-        # The failure that a frame answers, for as long as the frame is not taken.
+        # The failure that each error frame answers, until the test takes the frame.
         self._answers: dict[Frame, HandlerFailure] = {}
+        # What failed in tasks and was handed out already: they are named again each
+        # time.
         self._background: list[BaseException] = []
         self._expected: tuple[type[BaseException], ...] = ()
+        # Whether an expected failure came, or the test has heard that none did.
         self._met = False
 
     def crashed(self, error: BaseException, retrieve: Callable[[], object]) -> None:
@@ -63,8 +66,8 @@ class Failures:
 
         Args:
             error: What it raised.
-            retrieve: Called when the test sees it, so that asyncio does not complain of
-                an exception that was never retrieved.
+            retrieve: Called when the test sees it, so that asyncio does not report an
+                exception that was never retrieved.
         """
         self.crash = error
         self._retrieve = retrieve
@@ -84,9 +87,10 @@ class Failures:
         )
 
     def error_frame_came(self, frame: Frame) -> None:
-        """Note that the application sent an error frame: it answers the oldest failure.
+        """Note that the application sent an error frame, which answers a failure.
 
-        Consumers report a failure before they answer it, and one at a time.
+        It is the oldest one without an answer: consumers report a failure before they
+        answer it, and one at a time.
         """
         for failure in self._handlers:
             if not failure.answered:
@@ -113,7 +117,7 @@ class Failures:
     # What the test expects.
 
     def expect(self, types: tuple[type[BaseException], ...]) -> None:
-        """Let failures of these types pass; none given: all.
+        """Expect failures of these types, of all types if none is given.
 
         Raises:
             TypeError: One of them is not a class of exceptions.
@@ -126,7 +130,7 @@ class Failures:
         self._expected += types or (BaseException,)
 
     def unmet_expectation(self) -> AssertionError | None:
-        """Return what fails a test that expected failures of which none came, once."""
+        """Return, once, what fails a test that expects failures and sees none come."""
         if not self._expected or self._met:
             return None
         self._met = True
@@ -148,7 +152,7 @@ class Failures:
 
         Args:
             background: The names of tasks that failed with nobody waiting for them, and
-                what they raised. May name what it named before.
+                what they raised. Those of an earlier call may be among them.
 
         Returns:
             The exceptions. A second call returns only what came since.
@@ -158,6 +162,7 @@ class Failures:
             *self._unseen_handlers(),
             *self._unseen_background(background),
         ]
+        # isinstance(error, ()) is false: without expectations all are found.
         found = [error for error in unseen if not isinstance(error, self._expected)]
         self._met |= len(found) < len(unseen)
         return found

@@ -1,7 +1,7 @@
 """A WebSocket client that speaks frames: the verbs of ``channels.testing``.
 
-Each verb calls other verbs, which a subclass may have overridden, and public methods of
-the connection, and nothing else.
+Verbs call other verbs, which a subclass may have overridden, and the public methods of
+the connection, never private ones.
 """
 
 import asyncio
@@ -48,10 +48,11 @@ class FrameCommunicator:
 
     It may be made anywhere, also where no loop runs. The application starts with the
     first verb that needs it; until then :attr:`scope` may be changed. From then on the
-    connection belongs to that event loop.
+    connection belongs to the event loop of that verb.
 
-    Subclasses in test suites have attributes of their own, private ones too, and were
-    written before this class. So it has one private attribute, and no private method.
+    Subclasses in test suites have attributes of their own, also private ones, whose
+    names this class must not take. So it has one private attribute, and no private
+    method.
 
     Args:
         application: The ASGI application.
@@ -62,7 +63,8 @@ class FrameCommunicator:
         lifespan: Whether the application is started up before the connection and shut
             down after it. None: where it is known to have a lifespan; see
             :func:`~chanx_testing.core.client.lifespan.has_lifespan`. Inside a block of
-            :func:`~chanx_testing.core.client.lifespan.lifespan` it never is.
+            :func:`~chanx_testing.core.client.lifespan.lifespan` the block does so
+            instead.
         language: How the messages of the consumer look.
         peer: What is at the other end. None: ``application``, in memory.
 
@@ -72,7 +74,7 @@ class FrameCommunicator:
 
     receive_nothing_raises: bool = True
     """Whether :meth:`receive_nothing` fails where something is there. A subclass may
-    set it to False to have the answer as a bool, as ``channels.testing`` gives it."""
+    set it to False to get a bool instead, as from ``channels.testing``."""
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class FrameCommunicator:
 
     @overridable_property
     def action_key(self) -> str:
-        """The key on the wire that tells one message from another."""
+        """The key on the wire that distinguishes one message from another."""
         return self._chanx.language.action_key
 
     # Verbs: raw ASGI.
@@ -220,13 +222,13 @@ class FrameCommunicator:
         Returns:
             A pair: ``(True, subprotocol or None)`` when accepted; ``(False, code)``
             when rejected, with the close code or the HTTP status of a denial response.
-            It knows the headers, status and body of the answer too; see
+            It also has the headers, status and body of the answer; see
             :class:`~chanx_testing.core.testing.Handshake`.
 
         Raises:
             NothingCame: A ``TimeoutError``: no answer in time, or none can come.
-            ProtocolError: The application sent something else than an answer.
-            AssertionError: It chose a subprotocol that is none of those offered.
+            ProtocolError: The application sent something other than an answer.
+            AssertionError: It chose a subprotocol that was not offered.
             LifespanError: The application failed its startup.
             RuntimeError: The connection was opened before.
             Exception: What the application raised.
@@ -258,7 +260,7 @@ class FrameCommunicator:
             await leave_after(self, self._chanx.transcript.name, failure)
             raise
         connection = self._chanx
-        # Not what connect() gave: a subclass may have it return what it likes.
+        # Not what connect() returned: in a subclass that may be anything.
         if not connection.accepted:
             closed = connection.closed or Closed(code=1000, accepted=False)
             error = errors.ConnectionRejected(
@@ -296,19 +298,19 @@ class FrameCommunicator:
     ) -> None:
         """Leave, let the application end, and raise what nobody has seen yet.
 
-        Works in every state, and any number of times: before the connection was opened
-        and after the application has ended there is nothing to do but to report.
+        Works in every state, and any number of times. Before the connection was opened,
+        and after the application has ended, it only raises what is left to raise.
 
         Args:
-            code: The close code that the application is told.
+            code: The close code that the application receives.
             timeout: Seconds for the application to end; None for no limit.
-            reason: The close reason that the application is told.
+            reason: The close reason that the application receives.
 
         Raises:
             ApplicationHangs: A ``TimeoutError``: it did not end; it is cancelled then.
-            Exception: What the application raised and no verb has raised before: in
-                itself, in a handler whose error frame the test did not receive, or in a
-                task that it started.
+            Exception: What the application raised and no verb has raised before: what
+                ended it, what a handler raised whose error frame the test did not
+                receive, or what a task raised that it started.
             AssertionError: :meth:`expect_errors` was called and none came.
         """
         connection = self._chanx
@@ -318,7 +320,7 @@ class FrameCommunicator:
             if not connection.ended:
                 try:
                     deadline = connection.deadline(timeout, self.timeout_scale)
-                    if not connection.told:
+                    if not connection.disconnect_sent:
                         connection.left = code
                         await self.send_input(disconnect_event(code, reason))
                     await connection.wait_for_end(deadline)
@@ -333,7 +335,7 @@ class FrameCommunicator:
         errors.raise_first(found)
 
     async def wait(self, timeout: float | None = ANSWER_SECONDS) -> None:
-        """Let the application finish what it is at.
+        """Let the application finish what it is doing.
 
         Returns when the application has ended or is proved to be at rest; where rest
         cannot be proved, when the time is over.
@@ -342,7 +344,8 @@ class FrameCommunicator:
             timeout: Seconds; None for no limit.
 
         Raises:
-            ApplicationHangs: A ``TimeoutError``: it is still at work; it goes on.
+            ApplicationHangs: A ``TimeoutError``: it is still working; it is not
+                cancelled.
             Exception: What the application raised.
         """
         connection = running(self)
@@ -370,8 +373,8 @@ class FrameCommunicator:
 
         Returns:
             A verdict: true when nothing can happen on this loop before the deadline,
-            otherwise false; its ``reasons`` say what is still at work, or why it cannot
-            be proved.
+            otherwise false; its ``reasons`` say what could still happen, or why nothing
+            can be proved.
         """
         deadline = self._chanx.deadline(timeout, self.timeout_scale)
         return await idle.wait_until_idle(deadline.remaining())
@@ -380,7 +383,7 @@ class FrameCommunicator:
         """Cancel the application where it runs.
 
         Args:
-            exceptions: Raise what it raised, where it has ended.
+            exceptions: Whether to raise what the application raised, if it has ended.
         """
         connection = self._chanx
         if not connection.started:
@@ -392,7 +395,7 @@ class FrameCommunicator:
 
     def __del__(self) -> None:
         """Cancel the application of a communicator that nobody holds any more."""
-        # Not there where the constructor has failed.
+        # It is missing where the constructor has failed.
         connection = vars(self).get("_chanx")
         if connection is not None:
             connection.abandon()
@@ -432,7 +435,8 @@ class FrameCommunicator:
     async def send_json_to(self, data: Any) -> None:
         """Send ``data`` as JSON in a text frame.
 
-        What JSON does not know, pydantic writes: UUID, datetime, Decimal, Enum, models.
+        Pydantic writes what JSON has no type for: UUID, datetime, Decimal, Enum,
+        models.
 
         Raises:
             TypeError: The data cannot be written as JSON.
@@ -487,7 +491,7 @@ class FrameCommunicator:
         """Assert that nothing comes; nothing is taken.
 
         Ends as soon as it is proved that nothing can come. Completion signals do not
-        count. A close of the application counts.
+        count; a close by the application does.
 
         Args:
             timeout: The seconds in which nothing may come.
@@ -500,7 +504,7 @@ class FrameCommunicator:
         Raises:
             UnexpectedFrame: An ``AssertionError``: something is there.
             NotConnected: The connection was never opened.
-            Exception: What the application raised meanwhile.
+            Exception: What the application raised, if it has ended with it.
         """
         connection = speaking(self)
         deadline = connection.deadline(timeout, self.timeout_scale)
@@ -515,7 +519,7 @@ class FrameCommunicator:
         reason: str | None = None,
         timeout: float | None = ANSWER_SECONDS,
     ) -> Closed:
-        """Assert that the application closes the connection, and take what came before.
+        """Assert that the application closes the connection; take what came before.
 
         Args:
             code: The close code it must have; None for any.
@@ -526,7 +530,7 @@ class FrameCommunicator:
             The close, with the messages that came before it and were not received.
 
         Raises:
-            AssertionError: It does not close, or with another code or reason.
+            AssertionError: It does not close it, or with another code or reason.
             Exception: What the application raised instead.
         """
         connection = self._chanx
@@ -570,8 +574,8 @@ class FrameCommunicator:
         self._chanx.add_transcript(error)
 
 
-# What the verbs share. They are functions, and not methods whose names a subclass may
-# have for something else.
+# What the verbs share. These are functions, as a subclass may have the name of a method
+# for something of its own.
 
 
 def running(communicator: FrameCommunicator) -> Connection:
@@ -591,8 +595,8 @@ def running(communicator: FrameCommunicator) -> Connection:
 def speaking(communicator: FrameCommunicator) -> Connection:
     """Return the connection of a communicator, for a verb that looks at messages.
 
-    The key of the action is that of the consumer, unless a subclass has an attribute of
-    that name: then it is what the attribute says now.
+    The key of the action is that of the consumer, unless a subclass has an attribute
+    ``action_key`` of its own: then it is the present value of that.
     """
     connection = communicator._chanx
     is_own = type(

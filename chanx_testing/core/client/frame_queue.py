@@ -1,4 +1,4 @@
-"""The frames that an application sent and the test has not taken yet, and the wait.
+"""The frames that the test has not taken yet, and the wait for more.
 
 Every verb that waits for something waits here: for a frame, for the end of the
 application, or for the verdict that neither can come.
@@ -57,7 +57,7 @@ class Frame:
             return None
 
     def action(self, key: str) -> Any:
-        """Return the value of ``key`` where the frame is a JSON object, else None."""
+        """Return the value of ``key`` in a frame that is a JSON object, or None."""
         return self.content.get(key) if isinstance(self.content, dict) else None
 
 
@@ -92,12 +92,14 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
 
     It replaces the three methods that ``asyncio.Queue`` keeps for subclasses, as
     ``asyncio.PriorityQueue`` does. Whoever takes a frame, through a verb of the
-    communicator or straight from here, has received it.
+    communicator or directly from here, has received it.
 
     Several verbs may wait at once. Frames go to them in the order in which they asked:
-    a frame that comes is promised to the one that asked first, which is woken, and
-    until that one has run nobody else is given its frame. (Those who call :meth:`get`
-    themselves stand outside of this order.)
+    a frame that comes is promised to the one that asked first, which is woken, and no
+    other verb is given that frame until it has run. A woken verb runs only in a later
+    step of the loop: without the promise, a verb that asks in between would take the
+    frame, and the one that asked first would wait on. (Who calls :meth:`get` directly
+    stands outside this order.)
 
     Args:
         timeline: The order of the test.
@@ -112,8 +114,9 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         self._timeline = timeline
         self._on_get = on_get
         # Verbs that only look, and those that take, in the order in which they asked.
-        self._watchers: set[asyncio.Future[None]] = set()
+        self._onlookers: set[asyncio.Future[None]] = set()
         self._takers: list[_Taker] = []
+        # How many frames are kept for takers that were woken and have not run yet.
         self._promised = 0
         super().__init__()
 
@@ -124,8 +127,8 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         self._queue.append(Frame(item, self._timeline.get().next()))
         if self._takers:
             self._promise()
-        for watcher in self._watchers:
-            _wake(watcher)
+        for onlooker in self._onlookers:
+            _wake(onlooker)
 
     def _get(self) -> AsgiMessage:
         frame = self._queue.popleft()
@@ -139,7 +142,7 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """What waits to be taken, oldest first."""
+        """The frames that are to be taken, oldest first."""
         return tuple(self._queue)
 
     @property
@@ -149,9 +152,9 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
 
     @property
     def free(self) -> Frame | None:
-        """The frame that a verb which asks now may take, or None.
+        """The frame that a verb may take which asks now, or None.
 
-        None also where each frame that is here is kept for a verb that asked earlier.
+        None also where every frame is kept for a verb that asked earlier.
         """
         return self._queue[0] if len(self._queue) > self._promised else None
 
@@ -169,8 +172,8 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
 
     def wake_all(self) -> None:
         """Have every verb that waits look again: the application has ended."""
-        for watcher in self._watchers:
-            _wake(watcher)
+        for onlooker in self._onlookers:
+            _wake(onlooker)
         for taker in self._takers:
             _wake(taker.future)
 
@@ -183,25 +186,29 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
             None where a frame has come or the application has ended, otherwise the
             verdict on why neither did.
         """
-        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.add(watcher)
+        onlooker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._onlookers.add(onlooker)
         try:
-            verdict = await idle.wait(watcher, deadline.remaining())
+            verdict = await idle.wait(onlooker, deadline.remaining())
         finally:
-            self._watchers.discard(watcher)
+            self._onlookers.discard(onlooker)
             over = deadline.look()
+        # Each frame ends a wait before its verdict, so an application that never stops
+        # sending would keep the verb that calls this forever.
         return NEVER_STOPS_SENDING if verdict is None and over else verdict
 
     async def arrival(self, deadline: Deadline) -> Verdict | None:
         """Wait for the next frame, for a verb that takes it in its next step.
 
         Returns:
-            As :meth:`change`. Another look is due all the same: the application may
-            have ended, or somebody may have taken the frame from the queue itself.
+            What :meth:`change` returns. The verb has to look again even then: the
+            application may have ended, or the frame may have been taken directly from
+            the queue.
         """
         loop = asyncio.get_running_loop()
         taker = _Taker(loop.create_future(), deadline.asked)
-        # Nearly always the last one; not where a verb waits for its second frame.
+        # A verb keeps its place while it takes many frames. So one that waits for its
+        # second frame stands before verbs that asked after its first.
         bisect.insort(self._takers, taker, key=_place)
         try:
             verdict = await idle.wait(taker.future, deadline.remaining())
@@ -210,8 +217,10 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
             self._promised -= taker.promised
             over = deadline.look()
             if self._takers:
-                # What this verb does not take in its next step (it was cancelled, or
-                # its time was over) is for the next one.
+                # This verb takes its frame as soon as it returns from here, before the
+                # callback. If it does not (it was cancelled, or its time was over), the
+                # frame is for the next verb, which would otherwise wait with a frame in
+                # the queue.
                 loop.call_soon(self._promise)
         return NEVER_STOPS_SENDING if verdict is None and over else verdict
 

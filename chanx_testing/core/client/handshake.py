@@ -41,11 +41,11 @@ class Handshake(tuple[bool, Any]):
         accepted: Whether the connection is open.
         subprotocol: The one that the application chose, or None.
         code: The close code of a refusal; None where it was accepted or denied.
-        reason: The close reason of a refusal, else empty.
-        status: The HTTP status: 101 when accepted, 403 for a refusal by a close (a
-            server answers so), else that of the denial response.
+        reason: The close reason of a refusal, otherwise empty.
+        status: The HTTP status: 101 when accepted, 403 for a refusal by a close (as a
+            server answers it), otherwise that of the denial response.
         headers: The headers of the answer.
-        body: The body of the denial response, else empty.
+        body: The body of the denial response, otherwise empty.
     """
 
     accepted: bool

@@ -35,8 +35,7 @@ class Language:
         consumer: The consumer class, or None where it is not known.
         message_types: Message classes to decode with, for a consumer that declares
             none.
-        framework_setting: Returns the value of a setting of which the consumer says
-            nothing.
+        framework_setting: Returns the value of a setting that the consumer leaves open.
 
     Attributes:
         own_action_key: The key that the communicator has chosen for itself, or None.
@@ -58,7 +57,7 @@ class Language:
 
     @property
     def action_key(self) -> str:
-        """The key on the wire by which one message is known from another."""
+        """The key on the wire that distinguishes one message from another."""
         if self.own_action_key is not None:
             return self.own_action_key
         return str(self.setting("MESSAGE_ACTION_KEY"))
@@ -82,7 +81,7 @@ class Language:
     # Messages.
 
     def encode(self, message: BaseModel) -> Any:
-        """Return what stands on the wire for a message, as plain data."""
+        """Return a message as it goes over the wire, as plain data."""
         content = message.model_dump(mode="json")
         # The root of a model need not be an object.
         return self._wire().write(content) if isinstance(content, dict) else content
@@ -157,7 +156,7 @@ class Language:
         return content.get(self.action_key) if isinstance(content, dict) else None
 
     def is_error(self, frame: Frame) -> bool:
-        """Return whether a frame is what a consumer answers to what it caught."""
+        """Return whether a frame is the answer of a consumer to an error."""
         return bool(frame.action(self.action_key) == ERROR_ACTION)
 
     def is_authentication(self, frame: Frame) -> bool:
@@ -165,7 +164,11 @@ class Language:
         return bool(frame.action(self.action_key) == AUTHENTICATION_ACTION)
 
     def is_completion(self, frame: Frame) -> bool:
-        """Return whether a frame is only a completion signal, by what is declared."""
+        """Return whether a frame is a completion signal.
+
+        Only a consumer that declares its messages has any: for another one the action
+        may mean something else.
+        """
         return self._declares_messages() and _is_signal(frame.action(self.action_key))
 
     def note_completion(self, content: Any) -> bool:
@@ -175,7 +178,7 @@ class Language:
         return done
 
     def sends_completion(self) -> bool:
-        """Return whether completion signals are to be expected from this consumer."""
+        """Return whether this consumer sends completion signals, or has sent one."""
         return self._completion_seen or bool(
             self._declares_messages() and self.setting("SEND_COMPLETION")
         )

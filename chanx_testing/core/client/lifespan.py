@@ -1,4 +1,4 @@
-"""Starting an application up and shutting it down.
+"""Start an application up, and shut it down.
 
 See the ASGI specification, "Lifespan Protocol":
 https://asgi.readthedocs.io/en/latest/specs/lifespan.html
@@ -24,11 +24,11 @@ _shared: ContextVar[tuple["Lifespan", ...]] = ContextVar(
 def has_lifespan(application: Any) -> bool:
     """Return whether an application is known to have a lifespan, without calling it.
 
-    Known are those of Starlette and FastAPI, Litestar, Quart, any object that says so
-    itself with an attribute ``lifespan``, and middleware that keeps one of these in its
-    attribute ``app``, as Starlette's does. A plain function is not: called with a scope
-    that it does not expect it could do anything. Nor is a route, which leads to an
-    application but does not pass its lifespan on.
+    Known are those of Starlette and FastAPI, Litestar and Quart, any object with an
+    attribute ``lifespan``, and middleware that keeps one of these in its attribute
+    ``app``, as Starlette's does. A plain function is not known to have one: it could do
+    anything when it is called with a scope that it does not expect. Nor is a route,
+    which leads to an application but does not pass its lifespan on.
     """
     seen: set[int] = set()
     while application is not None and id(application) not in seen:
@@ -74,7 +74,8 @@ class Lifespan:
         """Start the application up.
 
         Raises:
-            LifespanError: It said that its startup failed.
+            LifespanError: It said that its startup failed, or returned without an
+                answer.
             Exception: What it raised instead of an answer.
         """
         loop = asyncio.get_running_loop()
@@ -88,7 +89,8 @@ class Lifespan:
         """Shut the application down and wait until it has ended.
 
         Raises:
-            LifespanError: It said that its shutdown failed.
+            LifespanError: It said that its shutdown failed, or returned without an
+                answer.
             Exception: What it raised.
         """
         if self._task is None:
@@ -106,7 +108,8 @@ class Lifespan:
             try:
                 answer.result()
             except LifespanError:
-                # The exception itself says more than the text made of it.
+                # If it raises as well, its exception says more than the text does that
+                # it sent of it.
                 await asyncio.wait([self._task])
                 self._task.result()
                 raise
@@ -149,8 +152,9 @@ class Lifespan:
                     f"{failed.get('message') or 'it gave no reason'}"
                 )
             )
-            # Nobody asks where a test leaves its connection open: the loop cancels the
-            # application at its end, and asyncio would call this a forgotten error.
+            # Where a test leaves its connection open, the loop cancels the application
+            # at its end and nobody waits for this answer: asyncio would report it as an
+            # exception that was never retrieved.
             answer.exception()
 
 
@@ -204,7 +208,7 @@ async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
         shallow copy in ``scope["state"]``.
 
     Raises:
-        LifespanError: The application said that its startup or shutdown failed.
+        LifespanError: Its startup or shutdown failed, or ended without an answer.
         Exception: What it raised. If the block has failed already, that failure is
             raised, with a note on the other.
     """

@@ -6,7 +6,9 @@ from typing import Any, Generic, Self, TypeVar, overload
 _T = TypeVar("_T")
 
 
-# `__set__` is missing on purpose: with it, an assignment in a subclass would fail.
+# `__set__` is missing on purpose: with it an assignment in a subclass would fail,
+# without it an attribute of the instance comes first.
+# https://docs.python.org/3/howto/descriptor.html#descriptor-protocol
 class overridable_property(Generic[_T]):  # noqa: N801 - named as `property` is
     """A read-only property that gives way to an attribute of the same name.
 

@@ -5,14 +5,20 @@ https://asgi.readthedocs.io/en/latest/specs/www.html#websocket
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from chanx_testing.core.client.errors import ProtocolError
 
-CONNECTING: Final = "connecting"
-OPEN: Final = "open"
-DENYING: Final = "denying"
-CLOSED: Final = "closed"
+
+class State(Enum):
+    """How far the application has come in the conversation."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    DENYING = "denying"
+    CLOSED = "closed"
+
 
 EVENTS: Final = (
     "websocket.accept",
@@ -34,13 +40,13 @@ class Rules:
     """
 
     denial: bool = True
-    state: str = CONNECTING
+    state: State = State.CONNECTING
 
     def check(self, message: Any) -> None:
         """Take one message of the application into account.
 
         Raises:
-            ProtocolError: It may not be sent now, or is no ASGI message at all.
+            ProtocolError: It may not be sent now, or is not an ASGI message.
         """
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str):
@@ -50,22 +56,31 @@ class Rules:
             )
         if kind not in EVENTS:
             raise ProtocolError(
-                f"The application sent {kind!r}, which is no event that an application "
-                f"may send on a WebSocket. Those are: {', '.join(EVENTS)}."
+                f"The application sent {kind!r}, which is not an event that an "
+                f"application may send on a WebSocket. Those are: {', '.join(EVENTS)}."
             )
-        if problem := getattr(self, f"_{self.state}")(kind, message):
+        match self.state:
+            case State.CONNECTING:
+                problem = self._check_connecting(kind)
+            case State.OPEN:
+                problem = self._check_open(kind)
+            case State.DENYING:
+                problem = self._check_denying(kind, message)
+            case State.CLOSED:
+                problem = self._check_closed(kind)
+        if problem:
             raise ProtocolError(f"The application sent {kind!r} {problem}")
 
-    def _connecting(self, kind: str, message: dict[str, Any]) -> str | None:
+    def _check_connecting(self, kind: str) -> str | None:
         match kind:
             case "websocket.accept":
-                self.state = OPEN
+                self.state = State.OPEN
             case "websocket.close":
-                self.state = CLOSED
+                self.state = State.CLOSED
             case "websocket.http.response.start":
                 if not self.denial:
                     return f"but the scope does not offer the extension {EXTENSION!r}."
-                self.state = DENYING
+                self.state = State.DENYING
             case _:
                 return (
                     "before it answered the handshake. It must accept or close the "
@@ -73,10 +88,10 @@ class Rules:
                 )
         return None
 
-    def _open(self, kind: str, message: dict[str, Any]) -> str | None:
+    def _check_open(self, kind: str) -> str | None:
         match kind:
             case "websocket.close":
-                self.state = CLOSED
+                self.state = State.CLOSED
             case "websocket.accept":
                 return "a second time: the connection is accepted already."
             case "websocket.send":
@@ -88,15 +103,16 @@ class Rules:
                 )
         return None
 
-    def _denying(self, kind: str, message: dict[str, Any]) -> str | None:
+    def _check_denying(self, kind: str, message: dict[str, Any]) -> str | None:
         if kind != "websocket.http.response.body":
             return "in the middle of a denial response."
         if not message.get("more_body"):
-            self.state = CLOSED
+            self.state = State.CLOSED
         return None
 
-    def _closed(self, kind: str, message: dict[str, Any]) -> str | None:
-        # A second close asks for what is so already; servers let it pass.
+    def _check_closed(self, kind: str) -> str | None:
+        # The connection is closed already, so a second close changes nothing; servers
+        # let it pass.
         if kind == "websocket.close":
             return None
         return "after it had closed the connection: nothing may follow a close."

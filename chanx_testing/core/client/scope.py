@@ -25,7 +25,7 @@ def checked_headers(headers: Any) -> list[tuple[bytes, bytes]]:
     """Return headers as a list of pairs.
 
     Raises:
-        TypeError: They are no pairs of bytes; the message says what they are.
+        TypeError: They are not pairs of bytes; the message says what they are.
     """
     if isinstance(headers, str | bytes | dict) or not isinstance(headers, Iterable):
         raise TypeError(
@@ -59,14 +59,14 @@ def websocket_scope(
     Args:
         path: The path, %-escaped where need be, with the query string; a full URL gives
             scheme, server and ``host`` header too.
-        headers: Pairs of name and value, as bytes. Used as they are; what the
-            subprotocols and the host of a URL add stands behind them.
+        headers: Pairs of name and value, as bytes. Names are made lower case; what the
+            subprotocols and the host of a URL add comes after them.
         subprotocols: What the client offers. None: what a header
             ``sec-websocket-protocol`` says.
         spec_version: The version of the specification; None for the latest.
 
     Raises:
-        TypeError: The headers are no pairs of bytes.
+        TypeError: The headers are not pairs of bytes.
     """
     url = urlparse(path)
     sent = [(name.lower(), value) for name, value in checked_headers(headers or ())]

@@ -1,4 +1,4 @@
-"""Every connection of a test, closed at its end, in the loop of the test."""
+"""Close every connection of a test at its end, in the loop of the test."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ __tracebackhide__ = True
 
 
 class Closable(Protocol):
-    """What is asked of a communicator at the end of its test."""
+    """What the end of a test needs of a communicator."""
 
     async def disconnect(self) -> None:
         """Leave, and raise what nobody has seen yet."""
@@ -27,9 +27,11 @@ class Closable(Protocol):
         """Return the tasks that the application started and that outlive it."""
 
     def add_transcript(self, error: BaseException) -> None:
-        """Add what was said to ``error``."""
+        """Add what was said on its connection to ``error``, as a note."""
 
 
+# The communicators of the test that runs in this context. None where nobody closes
+# them: then nothing holds them but the test.
 _started: ContextVar["list[Any] | None"] = ContextVar(
     "chanx_testing_started", default=None
 )
@@ -73,7 +75,7 @@ async def leave_after(
         await communicator.disconnect()
     except asyncio.CancelledError:
         raise
-    # Whatever the application raised, SystemExit too, comes out of disconnect().
+    # disconnect() raises whatever the application raised, SystemExit too.
     except BaseException as error:
         if error is not headline:
             headline.add_note(
@@ -86,7 +88,7 @@ async def close_all(communicators: Sequence[Closable]) -> list[BaseException]:
 
     Returns:
         What nobody has seen: what came out of ``disconnect()``, and what the end of one
-        connection has done to another.
+        connection has caused on another.
     """
     found: list[BaseException] = []
     for communicator in communicators:
@@ -94,16 +96,17 @@ async def close_all(communicators: Sequence[Closable]) -> list[BaseException]:
             await communicator.disconnect()
         except asyncio.CancelledError:
             raise
-        # SystemExit of an application too: the other connections are to be closed.
+        # SystemExit of an application too, or the other connections would stay open.
         except BaseException as error:
             found.append(error)
+    # Only when all are closed: the end of a later one may have broken an earlier one.
     for communicator in communicators:
         found += communicator.unseen_errors()
     return found
 
 
 async def end_leftovers(communicators: Sequence[Closable]) -> list[str]:
-    """End the tasks that outlive the applications that started them.
+    """End the tasks that go on after the applications that started them.
 
     Returns:
         Where each of them was, sorted; [] where there was none.
@@ -111,6 +114,7 @@ async def end_leftovers(communicators: Sequence[Closable]) -> list[str]:
     leftover = {task for each in communicators for task in each.leftover_tasks()}
     if not leftover:
         return []
+    # Named while they run: a task that has ended is nowhere any more.
     named = sorted(describe_task(task) for task in leftover)
     await end_tasks(leftover)
     return named

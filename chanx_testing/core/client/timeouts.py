@@ -1,4 +1,4 @@
-"""How long a verb waits: defaults that scale, limits that rest under a debugger."""
+"""How long a verb waits: defaults can be scaled, and a debugger stops all limits."""
 
 import asyncio
 import bdb
@@ -17,13 +17,13 @@ class DefaultSeconds(float):
 
 
 ANSWER_SECONDS: Final = DefaultSeconds(1)
-"""How long a verb waits for what an application is to do."""
+"""How long, in seconds, a verb waits for what an application is to do."""
 
 AUTH_SECONDS: Final = DefaultSeconds(0.5)
-"""How long a verb waits for the authentication message."""
+"""How long, in seconds, a verb waits for the authentication message."""
 
 QUIET_SECONDS: Final = DefaultSeconds(0.1)
-"""How long nothing may come, and how long a consumer may take to settle."""
+"""How long, in seconds, nothing may come, and a consumer may take to settle."""
 
 
 def environment_scale() -> float | None:
@@ -50,7 +50,7 @@ def environment_scale() -> float | None:
 def debugging() -> bool:
     """Return whether a debugger is attached (pdb, pydevd or debugpy).
 
-    Coverage tools and profilers trace as well; they do not stop the clock.
+    Tools for coverage and profilers trace as well, and stop no limit.
     """
     if sys.version_info >= (3, 12):
         if sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is not None:
@@ -72,7 +72,7 @@ class Deadline:
         timeline: The order of the test, in which the verb has its place.
 
     Attributes:
-        asked: That place. What comes is handed out in this order.
+        asked: That place. Frames are given to verbs in this order.
     """
 
     def __init__(self, seconds: float | None, timeline: Timeline) -> None:

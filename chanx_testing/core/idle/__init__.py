@@ -1,7 +1,7 @@
 """Proof that nothing more can come.
 
 A wait ends as soon as it is proved that nothing can arrive before its deadline, and
-otherwise lasts as long as it was told. It never guesses.
+otherwise lasts to its deadline. It never guesses.
 """
 
 from chanx_testing.core.idle.install import installed, new_event_loop

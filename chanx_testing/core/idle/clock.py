@@ -2,7 +2,9 @@
 
 freezegun replaces ``time.monotonic`` in every module that holds it, and a loop whose
 clock stands still never fires a timer. It leaves the attributes of classes alone, so
-the reference is kept in one.
+the reference is kept in a class.
+
+https://github.com/spulec/freezegun
 """
 
 import time
@@ -18,18 +20,21 @@ def _real_monotonic() -> Callable[[], float]:
 
 
 class Clock:
-    """Namespace for ``Clock.now()``: monotonic seconds, never frozen."""
+    """A namespace for ``now()``, in monotonic seconds that are never frozen."""
 
     now: Callable[[], float] = staticmethod(_real_monotonic())
     sleep: Callable[[float], None] = staticmethod(time.sleep)
 
 
 class LoopClock:
-    """The clock of one loop, which remembers what the loop has read last.
+    """What one loop has read last from the clock.
 
-    A deadline is compared with the moment that the loop itself went by. Read anew, the
-    time is some microseconds later, and a timer that is due at the deadline would look
-    as if it came after it.
+    A deadline is compared with the moment that the loop itself has used. Read again,
+    the time is some microseconds later, and a timer that is due at the deadline would
+    look as if it came after it.
+
+    Attributes:
+        last: That moment, in monotonic seconds.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Naming things without running anybody's code.
+"""Name tasks, jobs and places without running anybody's code.
 
-``repr()`` of a job evaluates its arguments: a bound queryset then runs a query on the
-loop's thread, inside the application under test. Only code objects, types and names
-of plain functions are looked at.
+``repr()`` of a job calls that of its arguments, and that of a queryset runs a query: on
+the loop's thread, inside the application under test. Only code objects, types and the
+names of plain functions are looked at.
 """
 
 import asyncio
@@ -37,22 +37,23 @@ _MACHINERY = (_OURS, os.path.dirname(asyncio.__file__) + os.sep)
 
 
 def is_library(code: CodeType) -> bool:
-    """Whether the code is the standard library's, an installed package's or ours."""
+    """Return whether code is the standard library's, an installed package's or ours."""
     name = code.co_filename
-    # Also what a .pth file or a parent environment brings in.
+    # What a .pth file or a parent environment brings in lies in none of the folders
+    # that sysconfig names.
     installed = "site-packages" in name or "dist-packages" in name
     return installed or name.startswith((*_LIBRARY, _OURS, "<"))
 
 
 def describe_place(frame: FrameType) -> str:
-    """``ChatConsumer.receive_json consumers.py:41``."""
+    """Return where a frame is, as ``ChatConsumer.receive_json consumers.py:41``."""
     code = frame.f_code
     file = os.path.basename(code.co_filename)
     return f"{_owner(frame) or short_name(code.co_qualname)} {file}:{frame.f_lineno}"
 
 
 def caller_place(frame: FrameType | None) -> str:
-    """``heartbeat.py:12``: the first place outside asyncio and this package."""
+    """Return the first place outside asyncio and this package: ``heartbeat.py:12``."""
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_MACHINERY):
             return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
@@ -61,7 +62,10 @@ def caller_place(frame: FrameType | None) -> str:
 
 
 def describe_stack(frame: FrameType | None) -> str:
-    """The innermost place of a stack that is not library code, else the innermost."""
+    """Return the innermost place of a stack that is not library code.
+
+    Where there is only library code: the innermost place of all.
+    """
     innermost = frame
     while frame is not None:
         if not is_library(frame.f_code):
@@ -71,8 +75,8 @@ def describe_stack(frame: FrameType | None) -> str:
 
 
 def describe_callable(target: object) -> str:
-    """The name of a job, through partials and ``sync_to_async``."""
-    for _ in range(10):  # partials may be nested, never endlessly
+    """Return the name of a job, through partials and ``sync_to_async``."""
+    for _ in range(10):  # more than anybody nests
         if isinstance(target, functools.partial):
             # asyncio.to_thread() runs the function in a context: partial(run, func).
             runs = isinstance(getattr(target.func, "__self__", None), Context)
@@ -96,15 +100,15 @@ def describe_callable(target: object) -> str:
 
 
 def short_name(qualname: str) -> str:
-    """Without the functions that a name is local to."""
+    """Return a qualified name without the functions that it is local to."""
     return qualname.rpartition("<locals>.")[2]
 
 
 def describe_task(task: "asyncio.Future[Any]") -> str:
-    """Where a task is blocked, as ``ChatConsumer.receive_json consumers.py:41``.
+    """Return where a task is blocked: ``ChatConsumer.receive_json consumers.py:41``.
 
-    The chain of awaits is followed to its end; the innermost place that is not library
-    code is named, else the innermost place, else the coroutine.
+    The chain of awaits is followed to its end. The innermost place that is not library
+    code is named, or else the innermost place, or else the coroutine.
     """
     if not isinstance(task, asyncio.Task):
         return f"a {type(task).__qualname__}"
@@ -121,9 +125,9 @@ def describe_task(task: "asyncio.Future[Any]") -> str:
 
 
 def task_is_runnable(task: "asyncio.Task[Any]") -> bool:
-    """Whether the task waits for its turn only, as after ``sleep(0)``.
+    """Return whether a task waits only for its turn, as after ``sleep(0)``.
 
-    False where it cannot be told.
+    False where that cannot be seen.
     """
     inner: object = task.get_coro()
     while isinstance(inner, CoroutineType | GeneratorType | AsyncGeneratorType):
@@ -161,7 +165,7 @@ def _frames_of(link: object) -> list[FrameType]:
 
 
 def _owner(frame: FrameType) -> str | None:
-    """``ChatConsumer.dispatch`` for a method, whichever base class defines it."""
+    """Return ``ChatConsumer.dispatch`` for a method, whichever base defines it."""
     code = frame.f_code
     if code.co_argcount and code.co_varnames[0] == "self":
         receiver = frame.f_locals.get("self")
@@ -176,7 +180,8 @@ def _is_users(frame: FrameType) -> bool:
     code = frame.f_code
     if code.co_argcount and code.co_varnames[0] == "self":
         # A library's method that runs for a class of the user's, as
-        # AsyncConsumer.__call__ for a consumer.
+        # AsyncConsumer.__call__ for a consumer, says more than the library's innermost
+        # place does.
         cls = type(frame.f_locals.get("self"))
         for method in vars(cls).values():
             if isinstance(method, FunctionType):

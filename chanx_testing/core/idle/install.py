@@ -1,4 +1,4 @@
-"""Making new loops observable where tests run."""
+"""Make the event loops observable that tests get from asyncio."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -17,12 +17,14 @@ _STOCK: tuple[type, ...] = tuple(
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A new :class:`IdleEventLoop`: a loop factory for any runner."""
+    """Return a new :class:`IdleEventLoop`; a loop factory for any runner."""
     return IdleEventLoop()
 
 
 def _make_new_event_loop(replacement: Replacement) -> Callable[..., Any]:
     def new_event_loop() -> asyncio.AbstractEventLoop:
+        # Asked first: only the loop that it makes shows whether the user's policy
+        # chooses another class.
         loop: asyncio.AbstractEventLoop = replacement.original()()
         if replacement.active and type(loop) in _STOCK:
             loop.close()
@@ -41,14 +43,15 @@ _factories: Final = tuple(
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """While open, new asyncio loops are observable.
+    """Make new asyncio loops observable while the block runs.
 
     Covers ``asyncio.run``, ``asyncio.Runner``, ``async_to_sync``,
-    ``IsolatedAsyncioTestCase`` and whatever else asks asyncio for a new loop without a
-    factory of its own. A loop that the user's own policy makes stays as it is.
+    ``IsolatedAsyncioTestCase`` and everything else that asks asyncio for a new loop
+    without a factory of its own. A loop that the user's own policy makes stays as it
+    is.
 
-    Re-entrant, and thread-safe: loops of all threads are concerned. The identical
-    functions are back at the end, whatever the order in which several are closed.
+    Re-entrant and thread-safe: it covers the loops of all threads. The identical
+    functions are back at the end, whatever the order in which several blocks end.
     """
     with ExitStack() as stack:
         for factory in _factories:

@@ -20,7 +20,7 @@ from chanx_testing.core.idle.sources.descriptors import Descriptors
 from chanx_testing.core.idle.sources.garbage import collector, is_finalizing
 from chanx_testing.core.idle.sources.jobs import Jobs
 from chanx_testing.core.idle.sources.signals import Signals
-from chanx_testing.core.idle.sources.threads import Threads, feeds
+from chanx_testing.core.idle.sources.threads import Threads, note_waking_thread
 from chanx_testing.core.idle.tasks import TaskRegistry
 from chanx_testing.core.idle.verdict import Deadlock, UnsafeLoopAccess
 
@@ -38,13 +38,14 @@ class IdleEventLoop(_Base):
     """
 
     detect_deadlocks: ClassVar[bool] = True
-    """Whether a run whose main task waits for something that can never happen ends with
-    :class:`~chanx_testing.core.idle.Deadlock` instead of hanging."""
+    """Whether a run ends with :class:`~chanx_testing.core.idle.Deadlock` where its main
+    task waits for something that can never happen; otherwise it hangs."""
 
     collects_garbage: ClassVar[bool] = True
-    """Whether a wait with a horizon collects garbage before its verdict, and what is
-    older than the run of the loop is frozen meanwhile. A subclass for tests that look
-    at how the collector treats older objects sets it to False."""
+    """Whether garbage is collected before a verdict, except for that of a wait for the
+    loop to settle, and what is older than the run of the loop is frozen meanwhile. A
+    subclass for tests that look at how the collector treats older objects sets it to
+    False."""
 
     def __init__(self) -> None:
         selector = IdleSelector()
@@ -77,15 +78,16 @@ class IdleEventLoop(_Base):
         self.descriptors.ignored.update(key.fd for key in selector.watched())
         selector.judge = self.monitor.select
 
-    # -- running ------------------------------------------------------------------
+    # Running.
 
     def run_forever(self) -> None:
+        """Run until the loop is stopped, in the calling thread."""
         if self._owner is not None:
             super().run_forever()  # raises: it runs already
             return
         with (
             collector.older_objects_frozen(self.collects_garbage),
-            submissions.watched(),
+            submissions.counted(),
         ):
             self._owner = get_ident()
             try:
@@ -94,10 +96,11 @@ class IdleEventLoop(_Base):
                 self._owner = None
 
     def run_until_complete(self, future: Any) -> Any:
-        """As asyncio's.
+        """Run until a future or a coroutine is done, and return its result.
 
         Raises:
-            Deadlock: the future waits for something that can never happen.
+            Deadlock: It waits for something that can never happen.
+            Exception: What the future or the coroutine raised.
         """
         monitor = self.monitor
         if self.is_running() or not self.detect_deadlocks:
@@ -105,6 +108,7 @@ class IdleEventLoop(_Base):
         if asyncio.isfuture(future):
             monitor.main = future
         else:
+            # asyncio makes the task inside, by create_task().
             self._expecting_main = True
         try:
             result = super().run_until_complete(future)
@@ -113,8 +117,8 @@ class IdleEventLoop(_Base):
                 raise
             raise Deadlock(monitor.deadlock) from error
         else:
-            # Somebody may have caught the cancellation that broke the deadlock, as
-            # async_to_sync does to hand it over to its caller's thread.
+            # The cancellation that broke the deadlock may have been caught on its way,
+            # as async_to_sync does to hand it over to its caller's thread.
             if monitor.deadlock is not None:
                 raise Deadlock(monitor.deadlock)
             return result
@@ -125,14 +129,16 @@ class IdleEventLoop(_Base):
             monitor.cancels = 0
 
     def close(self) -> None:
+        """Close the loop, and forget what could have woken it."""
         super().close()
         self.monitor.timers.forget_before(None)
         self.jobs.forget()
         self.children.forget()
 
-    # -- time and callbacks -------------------------------------------------------
+    # Time and callbacks.
 
     def time(self) -> float:
+        """Return the time of the loop, which no tool can freeze, in seconds."""
         now = Clock.now()
         if get_ident() == self._owner:
             self._clock.last = now
@@ -141,9 +147,12 @@ class IdleEventLoop(_Base):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
+        """Schedule a callback; report a thread that is not the loop's own."""
         if self._owner is not None and get_ident() != self._owner:
             return self._call_soon_from_outside(callback, args, context)
         self.monitor.activity += 1
+        # Not super(): this is called for each step of each task, and super() costs
+        # more.
         return _Base.call_soon(self, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
@@ -153,6 +162,7 @@ class IdleEventLoop(_Base):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
+        """Set a timer; report a thread that is not the loop's own."""
         handle = _Base.call_at(self, when, callback, *args, context=context)
         if self._owner is not None and get_ident() != self._owner:
             self._note_unsafe_access()
@@ -163,10 +173,11 @@ class IdleEventLoop(_Base):
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
+        """Schedule a callback from any thread; note a thread that may do so again."""
         if get_ident() == self._owner:
             self.monitor.activity += 1
         else:
-            feeds()
+            note_waking_thread()
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -175,21 +186,22 @@ class IdleEventLoop(_Base):
         args: tuple[Any, ...],
         context: Context | None,
     ) -> asyncio.Handle:
-        # Scheduled all the same, so that what the thread has changed has its effect
-        # and the test can end; raised here, it would leave a future done whose waiter
-        # nobody wakes, not even by cancelling it.
+        # Scheduled nevertheless, so that what the thread has changed has its effect and
+        # the test can end. An error raised here would leave a future that is done and
+        # whose waiter nobody wakes, not even by cancelling it.
         handle = self.call_soon_threadsafe(callback, *args, context=context)
         self._note_unsafe_access()
         return handle
 
     def _note_unsafe_access(self) -> None:
+        # The public method or its caller; caller_place() passes over our own frames.
         frame = sys._getframe(2)
         if is_finalizing(frame):
             return  # a finalizer does not choose its thread
         error = UnsafeLoopAccess(threading.current_thread().name, caller_place(frame))
         self.call_soon_threadsafe(self.monitor.report_unsafe_access, error)
 
-    # -- what may come from outside -----------------------------------------------
+    # What may come from outside.
 
     def run_in_executor(  # type: ignore[override]
         self,
@@ -197,11 +209,14 @@ class IdleEventLoop(_Base):
         func: Callable[..., Any],
         *args: Any,
     ) -> "asyncio.Future[Any]":
+        """Run a function in an executor, and count it until its result is here."""
         if executor is None:
             executor = self._default_pool()
         return self.jobs.run(self, super().run_in_executor, executor, func, args)
 
     def _default_pool(self) -> concurrent.futures.Executor:
+        # As asyncio makes it, and made here: the executor has to be known in order to
+        # keep the future of its job.
         if self._pool_is_shut:
             raise RuntimeError("Executor shutdown has been called")
         if self._pool is None:
@@ -212,25 +227,31 @@ class IdleEventLoop(_Base):
         return self._pool
 
     def set_default_executor(self, executor: Any) -> None:
+        """Set the executor for jobs that name none."""
         super().set_default_executor(executor)
         self._pool = executor
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        """Shut the default executor down, and wait for its jobs."""
         self._pool_is_shut = True
         await super().shutdown_default_executor(*args, **kwargs)
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
-        return await self.children.watch(super().subprocess_exec(*args, **kwargs))
+        """Start a child process, and count it until it has ended."""
+        return await self.children.start(super().subprocess_exec(*args, **kwargs))
 
     async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
-        return await self.children.watch(super().subprocess_shell(*args, **kwargs))
+        """Start a child process by a shell, and count it until it has ended."""
+        return await self.children.start(super().subprocess_shell(*args, **kwargs))
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect to a server, and note the account that the context names."""
         transport, protocol = await super().create_connection(*args, **kwargs)
         self.accounts.add(transport)
         return transport, protocol
 
     async def create_unix_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect to a Unix socket, and note the account that the context names."""
         transport, protocol = await super().create_unix_connection(*args, **kwargs)
         self.accounts.add(transport)
         return transport, protocol
@@ -238,17 +259,20 @@ class IdleEventLoop(_Base):
     def add_signal_handler(  # type: ignore[override]
         self, sig: int, callback: Callable[..., object], *args: Any
     ) -> None:
+        """Handle a signal, and note that it may come at any time."""
         super().add_signal_handler(sig, callback, *args)
         self.signals.add(sig)
 
     def remove_signal_handler(self, sig: int) -> bool:
+        """Handle a signal no longer; return whether there was a handler."""
         removed = super().remove_signal_handler(sig)
         self.signals.remove(sig)
         return removed
 
-    # -- tasks --------------------------------------------------------------------
+    # Tasks.
 
     def create_task(self, coro: Any, **kwargs: Any) -> "asyncio.Task[Any]":
+        """Create a task, and note the context of its creator."""
         task = super().create_task(coro, **kwargs)
         if self._expecting_main:
             self._expecting_main = False
@@ -258,5 +282,6 @@ class IdleEventLoop(_Base):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an error, and note the task that it came from."""
         self.tasks_created.note_failure(context)
         super().call_exception_handler(context)

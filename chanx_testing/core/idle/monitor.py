@@ -1,17 +1,18 @@
-"""The judge: at each point where the loop would sleep, can anything still come?
+"""Judge, at each point where the loop would sleep, whether anything can still come.
 
-The proof, in this order, at an entry to ``select`` with time to wait:
+The proof, at an entry to ``select`` with time to wait. The last step costs least and is
+looked at first; the others are taken in this order:
 
 1. No source is open: no executor job, no child process, no signal handler, no outside
    descriptor, no thread that is not parked.
 2. The ready queue is empty, which is why asyncio has time to wait, and ``select(0)``
-   finds nothing. A job's result is queued before the job stops counting, so a job
-   that ended between the two steps shows here.
+   finds nothing. A thread wakes the loop before it parks, and a job's result is queued
+   before the job stops counting: what ended between the two steps shows here.
 3. A garbage collection has run and the second step still holds.
 4. The earliest timer that counts for a waiter is later than its horizon.
 
 Then one waiter is released, the one that would end first, and the others are judged
-again after it has blocked: what it does may reach them.
+again after it has run: what it does may reach them.
 
 Prior art: Trio's ``wait_all_tasks_blocked`` asks whether any task can run, and Go's
 ``testing/synctest`` whether all goroutines are durably blocked. Neither has to ask who
@@ -34,19 +35,20 @@ from chanx_testing.core.idle.sources.source import Source
 from chanx_testing.core.idle.sources.timers import Timers
 from chanx_testing.core.idle.verdict import UnsafeLoopAccess, Verdict, VerdictKind
 
-# A deadline gives the loop some passes more, so that a timer that is due at the same
-# moment, and the task that it wakes, come before it.
+# A waiter whose time is over gives the loop some more passes, so that a timer due at
+# the same moment, and the task that it wakes, still come before the verdict.
 _GRACE_PASSES = 3
-# Threads do not say when they park: looked at again after these pauses, in seconds.
+# Nothing wakes the loop when a thread parks: the threads are looked at again after
+# these pauses, in seconds.
 _PAUSES = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002)
-# How long, in seconds, a loop with outside descriptors must have been at rest to be
-# called quiet at the end of a wait for it to settle.
+# How long, in seconds, a loop with outside descriptors must have had nothing to run to
+# be called quiet at the end of a wait for it to settle.
 _REST = 0.005
 # Below this the system's select would round up to a millisecond.
 _SHORTEST_SELECT = 0.001
 
 
-def _internal(error: Exception) -> str:
+def _internal_error(error: Exception) -> str:
     return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
@@ -70,17 +72,17 @@ class Waiter:
         self.verdict: Verdict | None = None
 
     def limit(self, now: float) -> float:
-        """The moment before which nothing may happen."""
+        """Return the moment before which nothing may happen."""
         return self.deadline if self.horizon is None else now + self.horizon
 
 
 class Monitor:
-    """What is known of one loop. Used on the loop's thread, except where noted.
+    """What is known of one loop, and the waits on it; used on the loop's thread.
 
     Args:
         loop: The loop.
-        clock: Its clock.
-        sources: Everything that may wake it, but for its timers.
+        clock: What its clock said last.
+        sources: Everything that may wake it, except its timers.
         collects_garbage: Whether a collection comes before a verdict.
     """
 
@@ -92,7 +94,8 @@ class Monitor:
         *,
         collects_garbage: bool,
     ) -> None:
-        # Weak: a closed loop goes as soon as nobody holds it, with all it knows.
+        # Weak: in a cycle with its monitor, a closed loop would stay in memory until a
+        # garbage collection finds it.
         self._loop_ref = weakref.ref(loop)
         self._clock = clock
         self._sources = tuple(sources)
@@ -117,7 +120,7 @@ class Monitor:
         assert loop is not None
         return loop
 
-    # -- waiting ------------------------------------------------------------------
+    # Waiting.
 
     def add(
         self,
@@ -132,7 +135,7 @@ class Monitor:
         return waiter
 
     def remove(self, waiter: Waiter) -> None:
-        """Forget a wait; nothing if it was released."""
+        """Forget a wait; do nothing if it was released."""
         if waiter in self.waiters:
             self.waiters.remove(waiter)
 
@@ -152,7 +155,7 @@ class Monitor:
                 return
         self.unsafe_accesses.append(error)
 
-    # -- the selector's side ------------------------------------------------------
+    # The selector's side.
 
     def select(self, raw: Select, timeout: float | None) -> Events:
         """Do what the loop's ``select(timeout)`` does, and judge if there is time.
@@ -165,6 +168,8 @@ class Monitor:
         if timeout is not None and timeout <= 0:
             events = raw(timeout)
             if self.waiters:
+                # An application that never lets the loop sleep, with sleep(0) in an
+                # endless loop, must not keep a wait from ending.
                 self._busy_at = Clock.now()
                 self._serve_deadlines(running=True)
             return events
@@ -175,9 +180,9 @@ class Monitor:
                 if timeout is None and self.main is not None:
                     return self._watch_for_deadlock(raw)
             except Exception as error:
-                # An exception here would end the whole loop. Without the judge, waits
-                # last to their deadlines.
-                self.failure = _internal(error)
+                # Raised from here it would end the whole loop. So the judge is switched
+                # off for this loop, and its waits last to their deadlines.
+                self.failure = _internal_error(error)
         if self.waiters:
             if self._serve_deadlines():
                 return []
@@ -185,6 +190,9 @@ class Monitor:
         return raw(timeout)
 
     def _judge(self, raw: Select, timeout: float | None) -> Events:
+        # The timer's own moment: asyncio took `timeout` from the time that it read
+        # last. Counted from now, `due` would be later than the timer that it stands
+        # for.
         due = None if timeout is None else self._clock.last + timeout
         self.timers.forget_before(due)
         pauses = iter(_PAUSES)
@@ -194,12 +202,19 @@ class Monitor:
             pause: float | None = None
             candidate = self._candidate(Clock.now())
             if candidate is not None and not _any_open(self._waking):
+                # An open source that wakes the loop ends the sleep below by itself; for
+                # a silent one the loop has to look again.
                 if _any_open(self._silent):
                     pause = next(pauses, _PAUSES[-1])
                 else:
+                    # After the sources, never before: a thread that wakes the loop and
+                    # then parks, between the two looks, is found here by its wake-up,
+                    # and would otherwise be found by neither.
                     events = raw(0)
                     if events or self.activity != activity:
                         return events
+                    # Not for a wait that the loop settles: that claims nothing of what
+                    # comes later, and a collection costs more than all the rest.
                     if (
                         self._collects_garbage
                         and candidate.horizon != 0
@@ -207,7 +222,7 @@ class Monitor:
                     ):
                         garbage.collect()
                         collected = True
-                        # A finalizer may have started anything: look at all again.
+                        # A finalizer may have started anything: begin again.
                         if self.activity != activity:
                             return []
                         continue
@@ -215,6 +230,7 @@ class Monitor:
                     return []
             if self._serve_deadlines():
                 return []
+            # What comes during the sleep may leave new garbage.
             collected = False
             now = Clock.now()
             block = None if due is None else max(0.0, due - now)
@@ -232,10 +248,10 @@ class Monitor:
                 return []
 
     def _candidate(self, now: float) -> Waiter | None:
-        """The waiter that ends first, if no timer fires before its horizon.
+        """Return the waiter that ends first, if no timer fires before its horizon.
 
-        Only that one: what it does after its deadline may reach the others, so nothing
-        is proved for them before.
+        A wait for the loop to settle ends before every other. Nothing is proved for the
+        others yet: what the first one does after its wait may reach them.
         """
         pending = [waiter for waiter in self.waiters if not waiter.future.done()]
         if not pending:
@@ -244,14 +260,14 @@ class Monitor:
         if first.horizon == 0:
             return first
         timer = self.timers.next(first.task)
-        # A timer at the horizon itself may come before it.
+        # A timer at the very moment of the horizon may fire before the waiter runs.
         return first if timer is None or timer.when > first.limit(now) else None
 
     def _serve_deadlines(self, *, running: bool = False) -> bool:
         """Release the first waiter whose time is over.
 
         Args:
-            running: Callbacks are ready, so the loop has not come to rest.
+            running: Whether callbacks are ready, so that the loop is not at rest.
 
         Returns:
             True if the loop should make another pass now.
@@ -266,7 +282,7 @@ class Monitor:
             try:
                 verdict = self._explain(waiter, running=running)
             except Exception as error:
-                verdict = Verdict(VerdictKind.DEADLINE, (_internal(error),))
+                verdict = Verdict(VerdictKind.DEADLINE, (_internal_error(error),))
             self._release(waiter, verdict)
             return True
         return False
@@ -281,10 +297,10 @@ class Monitor:
                 block = left if block is None else min(block, left)
         return block
 
-    # -- verdicts -----------------------------------------------------------------
+    # Verdicts.
 
     def _explain(self, waiter: Waiter, *, running: bool) -> Verdict:
-        """Return what could still happen at the deadline, one phrase each."""
+        """Return the verdict at a deadline, with what could still happen."""
         now = Clock.now()
         inside: list[str] = []
         outside: list[str] = []
@@ -317,10 +333,13 @@ class Monitor:
         tasks = "1 task" if number == 1 else f"{number} tasks"
         return Verdict(VerdictKind.IDLE, (f"{tasks} blocked", when))
 
-    # -- deadlock -----------------------------------------------------------------
+    # Deadlock.
 
     def _watch_for_deadlock(self, raw: Select) -> Events:
-        """Wait without a deadline, and end the run if nothing can ever end the wait."""
+        """Sleep without a limit, and end the run if nothing can ever wake the loop.
+
+        Prior art: Go's runtime, with "all goroutines are asleep - deadlock!".
+        """
         self.timers.forget_before(None)
         pause = 0.002
         while True:
@@ -329,6 +348,9 @@ class Monitor:
                 return raw(None)
             stuck = not self._may_be_woken()
             if stuck:
+                # The same order as for a verdict: sources, descriptors, garbage. Then
+                # the sources and the descriptors again, since a finalizer may have
+                # started a thread.
                 events = raw(0)
                 if events or self.activity != activity:
                     return events
@@ -342,6 +364,8 @@ class Monitor:
             if stuck:
                 self._break_deadlock()
                 return []
+            # A thread that ends without a word would leave the loop asleep: look again,
+            # less and less often, since a deadlock is in no hurry.
             pause = min(1.0, pause * 2)
 
     def _may_be_woken(self) -> bool:
@@ -355,7 +379,8 @@ class Monitor:
             self.deadlock = tuple(sorted(describe_task(task) for task in tasks))
         self.cancels += 1
         if self.cancels > 3 or not isinstance(main, asyncio.Task):
-            # It waits again in its cleanup, for ever.
+            # Its cleanup waits forever each time, or it is not a task that could be
+            # cancelled: stop the loop under it.
             self._loop.stop()
         else:
             main.cancel("deadlock")

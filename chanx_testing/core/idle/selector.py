@@ -1,4 +1,4 @@
-"""Where an event loop would sleep: the selector, which asks a judge first."""
+"""The place where an event loop would sleep: a selector that asks a judge first."""
 
 import selectors
 from collections.abc import Callable
@@ -13,10 +13,13 @@ Judge = Callable[[Select, float | None], Events]
 class IdleSelector(selectors.DefaultSelector):
     """The platform's selector, which asks the monitor before it sleeps.
 
-    A subclass that is given to the loop when that is made, and not a selector that is
-    swapped in: so it sees every descriptor from the first one, the true timeout of each
-    ``select`` (asyncio has worked it out from the ready queue and the next timer), and
-    nothing has to be put back.
+    The loop is given it when the loop is made; nothing is swapped in later. So it sees
+    every descriptor from the first one on and the true timeout of each ``select``,
+    which asyncio has computed from the ready queue and the next timer. And nothing has
+    to be put back.
+
+    Attributes:
+        judge: Is called in the place of ``select``, and is given the real one.
     """
 
     judge: Judge | None = None
@@ -24,7 +27,7 @@ class IdleSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Events:
         """Do what ``selectors.BaseSelector.select`` does.
 
-        May return early, with nothing.
+        May return early, with no event.
         """
         if self.judge is None:
             return super().select(timeout)

@@ -1,4 +1,4 @@
-"""Whose task is it: the tasks of a loop by the context that created them."""
+"""Which application created a task, told by the context of its creator."""
 
 import asyncio
 import weakref
@@ -14,16 +14,17 @@ _MISSING = object()
 class TaskRegistry:
     """The tasks that one loop created, each with a snapshot of its creator's context.
 
-    Holds tasks weakly. Of those that died with an exception that nobody retrieved it
-    keeps the exception and the place.
+    It holds tasks weakly. Of a task that is gone, and whose exception nobody retrieved,
+    it keeps the exception and the name of the coroutine.
     """
 
     def __init__(self) -> None:
         self._contexts: weakref.WeakKeyDictionary[asyncio.Task[Any], Context] = (
             weakref.WeakKeyDictionary()
         )
-        # A cycle loses its weak references before its finalizers run, and it is the
-        # finalizer of a task that reports the exception: by the task's id, then.
+        # The finalizer of a task reports the exception that nobody retrieved. In a
+        # reference cycle the weak references are cleared before the finalizers run, so
+        # the context is found by the id of the task.
         self._by_id: dict[int, Context] = {}
         self._lost: list[tuple[Context, str, BaseException]] = []
 
@@ -32,6 +33,7 @@ class TaskRegistry:
         snapshot = copy_context() if context is None else context.copy()
         self._contexts[task] = snapshot
         if len(self._by_id) > 4096:
+            # The ids of tasks that are gone: nothing else takes them out.
             alive = {id(task) for task in self._contexts}
             self._by_id = {key: self._by_id[key] for key in alive & self._by_id.keys()}
         self._by_id[id(task)] = snapshot
@@ -46,11 +48,13 @@ class TaskRegistry:
                 self._lost.append((context, _name(task), exception))
 
     def knows(self, task: "asyncio.Task[Any]") -> bool:
+        """Return whether the loop created a task."""
         return task in self._contexts
 
     def created_by(
         self, var: ContextVar[Any], value: object
     ) -> "list[asyncio.Task[Any]]":
+        """Return the tasks whose creator had ``var`` set to ``value``."""
         return [
             task
             for task, context in tuple(self._contexts.items())
@@ -60,6 +64,7 @@ class TaskRegistry:
     def failed(
         self, var: ContextVar[Any], value: object
     ) -> list[tuple[str, BaseException]]:
+        """Return the exceptions of such tasks that nobody has retrieved, with names."""
         found = [
             (_name(task), exception)
             for task in self.created_by(var, value)
@@ -76,18 +81,19 @@ def _is_set(context: Context, var: ContextVar[Any], value: object) -> bool:
     found = context.get(var, _MISSING)
     if found is value:
         return True
-    # Equality of the user's own classes is the user's code: not run.
+    # `==` of a user's class would run the user's code.
     return type(found) is type(value) in (str, int) and found == value
 
 
 def _name(task: "asyncio.Task[Any]") -> str:
-    """The place where a failed task raised, or its coroutine."""
+    """Return the name of a task's coroutine, or where the task is if it has none."""
     coro = task.get_coro()
     name = getattr(coro, "__qualname__", None)
     return short_name(name) if isinstance(name, str) else describe_task(task)
 
 
 def registry_of(loop: asyncio.AbstractEventLoop) -> TaskRegistry | None:
+    """Return the registry of a loop; None for one that is not ours."""
     registry = getattr(loop, "tasks_created", None)
     return registry if isinstance(registry, TaskRegistry) else None
 
@@ -95,17 +101,18 @@ def registry_of(loop: asyncio.AbstractEventLoop) -> TaskRegistry | None:
 def tasks_created_by(
     loop: asyncio.AbstractEventLoop, var: ContextVar[Any], value: object
 ) -> "list[asyncio.Task[Any]]":
-    """The tasks of ``loop`` whose creator had ``var`` set to ``value``.
+    """Return the tasks of ``loop`` whose creator had ``var`` set to ``value``.
 
-    Tasks are held weakly: a finished one is found while somebody else holds it. On a
-    loop that is not ours: the unfinished tasks whose own context has the value, and on
-    Python 3.11, which does not tell a task's context, none.
+    Tasks are held weakly: a finished one is found only while something else holds it.
+    On a loop that is not ours they are the unfinished tasks whose own context has the
+    value; on Python 3.11, which does not say what the context of a task is, there are
+    none.
     """
     registry = registry_of(loop)
     found = [] if registry is None else registry.created_by(var, value)
     known = {id(task) for task in found}
     for task in asyncio.all_tasks(loop):
-        # Made by `asyncio.Task()` itself, or on a loop that is not ours.
+        # Not in the registry: made by `asyncio.Task()` itself, or on another loop.
         get_context = getattr(task, "get_context", None)
         if (
             id(task) not in known
@@ -120,10 +127,13 @@ def tasks_created_by(
 def failed_tasks(
     loop: asyncio.AbstractEventLoop, var: ContextVar[Any], value: object
 ) -> list[tuple[str, BaseException]]:
-    """Exceptions of such tasks that nobody has retrieved, by the coroutine's name.
+    """Return the exceptions of such tasks that nobody has retrieved.
 
-    Asking does not retrieve: asyncio still reports them. Empty on a loop that is not
-    ours.
+    This does not retrieve them: asyncio still reports them.
+
+    Returns:
+        The name of the coroutine and its exception, for each; [] on a loop that is not
+        ours.
     """
     registry = registry_of(loop)
     return [] if registry is None else registry.failed(var, value)

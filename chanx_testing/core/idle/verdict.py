@@ -1,4 +1,4 @@
-"""What a wait learned: the verdict, and the errors that a loop can prove.
+"""What a wait found out: the verdict, and the errors that a loop can prove.
 
 Everything here is plain data: it pickles, so that ``manage.py test --parallel`` can
 send it from a worker to the runner.
@@ -15,8 +15,8 @@ class VerdictKind(Enum):
     IDLE = "idle"
     """Proved: nothing can happen before the horizon."""
     QUIET = "quiet"
-    """Not proved: a wait for the loop to settle (horizon 0) has ended, the loop is at
-    rest, and all that is open are outside descriptors."""
+    """Not proved: the time of a wait for the loop to settle (horizon 0) is over, the
+    loop is at rest, and only outside descriptors are open."""
     DEADLINE = "deadline"
     """Not proved: the time is over and something could still happen."""
     UNSUPPORTED = "unsupported"
@@ -38,9 +38,9 @@ class Verdict:
     True only when it is proved that nothing can.
 
     Attributes:
-        kind: how the wait ended.
-        reasons: for IDLE what everything is blocked on, for the others what could
-            still happen, one phrase each.
+        kind: How the wait ended.
+        reasons: For IDLE the number of blocked tasks and the next timer, otherwise what
+            could still happen; one phrase each.
     """
 
     kind: VerdictKind
@@ -62,7 +62,7 @@ class Deadlock(RuntimeError):
     the cause in the traceback is that very ``await``.
 
     Attributes:
-        tasks: where each task was blocked, one phrase each.
+        tasks: Where each task was blocked, one phrase each.
     """
 
     def __init__(self, tasks: Iterable[str] = ()) -> None:
@@ -83,13 +83,13 @@ class Deadlock(RuntimeError):
 class UnsafeLoopAccess(RuntimeError):
     """Another thread used the loop without ``call_soon_threadsafe``.
 
-    A stock loop does not wake for that: the message arrives whenever something else
-    wakes it. The usual cause is an in-memory channel layer that is written to from
-    another thread's loop.
+    asyncio's own loop does not wake up for that: the message arrives whenever something
+    else wakes the loop. The usual cause is an in-memory channel layer that is written
+    to from another thread's loop.
 
     Attributes:
-        thread: the name of the thread.
-        where: the code that did it, as ``name file:line``.
+        thread: The name of the thread.
+        where: The code that did it, as ``file:line``.
     """
 
     def __init__(self, thread: str, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The wait itself."""
+"""Wait for a future, or for the proof that nobody will complete it."""
 
 import asyncio
 import warnings
@@ -12,14 +12,15 @@ from chanx_testing.core.idle.verdict import UnsupportedLoopWarning, Verdict, Ver
 _warned = False
 
 
-class HasFileno(Protocol):
-    """Anything with a descriptor, as for :mod:`selectors`."""
+class FileObject(Protocol):
+    """An object with a descriptor, as :mod:`selectors` takes it."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor."""
 
 
 def is_supported(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether waits on this loop can end with a proof."""
+    """Return whether waits on this loop can end with a proof."""
     return isinstance(loop, IdleEventLoop)
 
 
@@ -31,17 +32,17 @@ async def wait(
 ) -> Verdict | None:
     """Wait until somebody completes ``waiter``, or nobody will.
 
-    Safe to cancel. Cancels nothing but ``waiter``, and that only when it is itself
-    cancelled. Several waits may be pending at once: they are released one at a time,
-    the one that would end first before the others, and what it does counts for them.
+    Safe to cancel: a wait that is cancelled cancels ``waiter`` and nothing more.
+    Several waits may be pending at once: they are released one at a time, first the one
+    that would end first, and what it does counts for the others.
 
     Args:
-        waiter: a pending future of the running loop. Look at what is there already
-            before: a wait that could have been answered at once is not.
-        timeout: seconds until the wait ends without a proof; None for no limit.
-        horizon: how many seconds ahead nothing may happen. None means up to the
-            deadline, and for ever without one. 0 means that the loop has settled:
-            timers that are still to fire do not count then.
+        waiter: A pending future of the running loop. Look first at what is there
+            already: the wait itself looks only at what is still to come.
+        timeout: Seconds until the wait ends without a proof; None for no limit.
+        horizon: How many seconds ahead nothing may happen. None means up to the
+            deadline, or forever without one. 0 means that the loop has settled: timers
+            that are still to fire do not count then.
 
     Returns:
         None when ``waiter`` was completed by somebody; an IDLE verdict when it is
@@ -51,9 +52,9 @@ async def wait(
         when the time is over on a loop that cannot be observed.
 
     Raises:
-        UnsafeLoopAccess: another thread used the loop without
+        UnsafeLoopAccess: Another thread used the loop without
             ``call_soon_threadsafe``.
-        Exception: what ``waiter`` was failed with.
+        Exception: The exception that was set on ``waiter``.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop, IdleEventLoop):
@@ -75,14 +76,15 @@ async def wait_until_idle(
     """Wait until nothing more can come.
 
     Args:
-        timeout: seconds; None for no limit.
-        horizon: as for :func:`wait`.
+        timeout: Seconds until the wait ends without a proof; None for no limit.
+        horizon: How many seconds ahead nothing may happen, as for :func:`wait`.
 
     Returns:
         A verdict, true when it is proved that nothing can happen before the horizon.
 
     Raises:
-        UnsafeLoopAccess: as for :func:`wait`.
+        UnsafeLoopAccess: Another thread used the loop without
+            ``call_soon_threadsafe``.
     """
     nobody = asyncio.get_running_loop().create_future()
     verdict = await wait(nobody, timeout, horizon=horizon)
@@ -91,15 +93,15 @@ async def wait_until_idle(
 
 
 @contextmanager
-def exempt_descriptor(fileobj: "int | HasFileno") -> Iterator[None]:
-    """While open, a descriptor of the running loop does not count as something to come.
+def exempt_descriptor(fileobj: "int | FileObject") -> Iterator[None]:
+    """Leave a descriptor of the running loop out of every proof while the block runs.
 
     For one that is known to bring nothing from outside the test: the listening socket
-    of a server that only this test talks to, a connection that only answers. What it
-    brings all the same is handled as ever.
+    of a server that only this test talks to, a connection that only answers. Its data
+    is still handled normally.
 
     Args:
-        fileobj: a descriptor, or an object with ``fileno()``.
+        fileobj: A descriptor, or an object with ``fileno()``.
     """
     fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
     loop = asyncio.get_running_loop()
@@ -126,6 +128,7 @@ async def _wait_for_deadline(
         " another loop, or make the loop inside chanx_testing.core.idle.installed() or"
         " with loop_factory=chanx_testing.core.idle.new_event_loop"
     )
+    # Once for each process: every wait of a run on such a loop would say the same.
     global _warned
     if not _warned:
         _warned = True

@@ -1,14 +1,15 @@
-"""What goes over a channel layer, counted where this process gives and takes it.
+"""Count the messages on a channel layer, where this process sends and receives them.
 
-A layer on a server (Redis) is out of sight of the proof that nothing more can come: its
-socket is open. But what comes over it was sent by somebody, and in a test that is this
-process. A message is counted before it is handed to the layer, and counted off when the
-layer hands it to a consumer. Where no operation is under way and no message is
-outstanding, the layer's sockets have nothing to bring.
+Nothing can be proved of a layer on a server (Redis): its socket is open. But what comes
+over it was sent by somebody, and in a test that is this process. A message is counted
+before it is handed to the layer, and counted off when the layer hands it to a consumer.
+Where no operation is under way and no message is outstanding, the layer's sockets have
+nothing to bring.
 
-Not seen are messages of other processes, and those that do not pass through the layer's
-methods. What is counted and never arrives (dropped by a full channel, say) leaves the
-account open: then waits last to their deadlines, as they do without an account.
+Messages of other processes are not seen, nor those that do not pass through the layer's
+methods. A message that is counted and never arrives (dropped by a full channel, for
+example) leaves the account open: then waits last to their deadlines, as they do without
+an account.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from chanx_testing.core.replacing import Replacement, replaced
 
 Method = Callable[..., Awaitable[Any]]
 
-WATCHED: Final = (
+COUNTED_METHODS: Final = (
     "send",
     "receive",
     "new_channel",
@@ -39,7 +40,8 @@ WATCHED: Final = (
 https://channels.readthedocs.io/en/latest/channel_layer_spec.html"""
 
 
-# Seconds; the first is enough unless a cancellation was lost.
+# Seconds to wait for a receiver to end before it is cancelled again. The first is
+# enough unless a cancellation was lost.
 _PAUSES: Final = (0.02, 0.1, 1.0)
 
 
@@ -84,7 +86,7 @@ class Traffic:
                     )
         return found
 
-    # The methods of the layer.
+    # The methods of the layer. Each is given the layer's own as `original`.
 
     async def send(self, original: Method, channel: str, message: Any) -> Any:
         """Count a message to one channel."""
@@ -99,13 +101,20 @@ class Traffic:
     async def group_send(self, original: Method, group: str, message: Any) -> Any:
         """Count a message to every member of a group."""
         with self._operation("group_send"):
+            # All that may be members now: group_add() notes one early, group_discard()
+            # forgets one late. One too many leaves the account open, and no more; one
+            # that joins while this runs is not among them.
             with self._lock:
                 members = tuple(self._members[group])
             self._expect(members)
+            # Not counted off where it fails, unlike a send(): some of the members may
+            # have got the message by then. An account that stays open makes waits
+            # longer; one that is closed too early would make them wrong.
             return await original(group, message)
 
     async def receive(self, original: Method, channel: str) -> Any:
         """Count a message off when it is handed to whoever waits for it."""
+        # In a task of its own, which can be cancelled more than once: see _cancel().
         receiving = asyncio.ensure_future(original(channel))
         with self._lock:
             self._receiving[receiving] = channel
@@ -129,14 +138,14 @@ class Traffic:
             return channel
 
     async def group_add(self, original: Method, group: str, channel: str) -> Any:
-        """Note a member, from the moment at which it may become one."""
+        """Note a member, from the moment when it may be one."""
         with self._operation("group_add"):
             with self._lock:
                 self._members[group].add(channel)
             return await original(group, channel)
 
     async def group_discard(self, original: Method, group: str, channel: str) -> Any:
-        """Forget a member, when it certainly is none any more."""
+        """Forget a member, once it is certainly not one any more."""
         with self._operation("group_discard"):
             result = await original(group, channel)
             with self._lock:
@@ -163,11 +172,11 @@ class Traffic:
 
 
 async def _cancel(receiving: "asyncio.Future[Any]") -> None:
-    """Cancel a receiver until it is gone.
+    """Cancel a receiver until it has ended.
 
     One cancellation may be lost: a Redis client that is cancelled while it reads the
-    answer to a command may take it for the end of that command, and go on to the next.
-    The consumer would wait for it for seconds.
+    answer to a command may take that for the end of the command, and go on to the next.
+    Then the consumer would wait for the receiver for seconds.
     """
     for pause in _PAUSES:
         receiving.cancel()
@@ -175,11 +184,12 @@ async def _cancel(receiving: "asyncio.Future[Any]") -> None:
         if done:
             break
     if receiving.done() and not receiving.cancelled():
-        # It ended by itself; nobody is left to be told how.
+        # It ended by itself, and nobody waits for how: asyncio must not report it.
         receiving.exception()
 
 
-# What is outstanding on a layer outlives the tests that watch it, as the layer does.
+# A layer may serve several tests, so what is outstanding on it is kept as long as it
+# is.
 _accounts: "weakref.WeakKeyDictionary[Any, Traffic]" = weakref.WeakKeyDictionary()
 
 
@@ -207,15 +217,16 @@ def traffic_watched(layers: Iterable[Any], *, shared: bool = False) -> Iterator[
 @contextmanager
 def _methods_counted(layer: Any, traffic: Traffic) -> Iterator[None]:
     with ExitStack() as stack:
-        for name in WATCHED:
+        for name in COUNTED_METHODS:
             if not hasattr(layer, name):
                 continue
             counting = stack.enter_context(
                 replaced(layer, name, "traffic", _counting(traffic, name))
             )
             if getattr(layer, name) is not counting.value:
-                # A layer that answers for its methods itself, as fast-channels' for
-                # Redis pub/sub: nobody can count, and its sockets stay open questions.
+                # A layer whose methods cannot be replaced, such as fast-channels' for
+                # Redis pub/sub, which computes them. Nothing is counted, and its
+                # sockets count as open.
                 stack.close()
                 break
         yield
@@ -230,7 +241,7 @@ def _counting(traffic: Traffic, name: str) -> Callable[[Replacement], Method]:
             if not replacement.active:
                 return await original(*args, **kwargs)
             with accounted(traffic):
-                # What the layer starts for itself is no task of the application.
+                # A task that the layer starts for itself is not the application's.
                 token = reports.watcher.set(None)
                 try:
                     return await counted(original, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Values as a person reads them in a failure: short, on one line, secrets hidden."""
+"""Show values in a failure: short, on one line, with secrets hidden."""
 
 import json
 import re
@@ -17,14 +17,14 @@ _SECRET = re.compile(
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
-    """Cut ``text`` at ``limit`` characters and say how many are gone."""
+    """Return ``text`` cut at ``limit`` characters, and how many more there were."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit} more characters)"
 
 
 def conceal(value: Any) -> Any:
-    """Return JSON-like ``value`` with what looks like a secret replaced, by its key."""
+    """Return data like JSON, with each text replaced whose key suggests a secret."""
     if isinstance(value, Mapping):
         return {
             key: HIDDEN

@@ -1,8 +1,8 @@
 """The order of what happens in one test, and the numbers of its connections.
 
-A completion signal carries no identity on the wire. Whether it answers what the test
-did last is told by its place in this order: what the test does (it sends a frame, it
-broadcasts something) and the frames that come are numbered in turn.
+A completion signal does not say on the wire what it completes. Whether it answers what
+the test did last is known from its place in this order, in which what the test does (it
+sends a frame, it broadcasts something) and the frames that come are numbered in turn.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Timeline:
         return next(self._numbers)
 
     def test_acted(self) -> int:
-        """Note that the test acted on an application just now; return the number."""
+        """Note that the test acts on an application now; return the number."""
         self.last_act = self.next()
         return self.last_act
 
@@ -60,7 +60,7 @@ _current: ContextVar[Timeline | None] = ContextVar(
 )
 # The timelines of the tests that run now, each begun by its runner.
 _running: list[Timeline] = []
-# Where no runner says where a test begins, its loop is the best sign of it.
+# Where no runner says where a test begins, its loop is taken for the test.
 _by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Timeline]" = (
     weakref.WeakKeyDictionary()
 )
@@ -68,7 +68,7 @@ _by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Timeline]" = (
 
 @contextmanager
 def timeline_of_test() -> Iterator[Timeline]:
-    """Begin a timeline of its own for the test that runs in the block.
+    """Begin a timeline for the test that runs in the block.
 
     Yields:
         The timeline; :func:`timeline_here` returns it inside.
@@ -86,9 +86,9 @@ def timeline_of_test() -> Iterator[Timeline]:
 def known_timeline() -> Timeline | None:
     """Return the timeline that this code certainly belongs to, or None.
 
-    The context says it, unless it is older than the test: a loop that serves several
-    tests runs in the context of the first. Then the one test that runs is meant, and
-    where several run (in threads of one process) the loop says it.
+    It is that of the context, unless the context is older than the test: a loop that
+    serves several tests runs in the context of the first. Then it is that of the one
+    test that runs, and where several run (in threads of one process), that of the loop.
     """
     timeline = _current.get()
     if timeline is not None and any(timeline is running for running in _running):
@@ -102,7 +102,7 @@ def known_timeline() -> Timeline | None:
 
 
 def timeline_here() -> Timeline:
-    """Return the timeline of the test that this code belongs to, a new one if need be.
+    """Return the timeline of the test that this code belongs to, or begin one.
 
     Where no runner has begun one, the connections of one event loop share one.
     """

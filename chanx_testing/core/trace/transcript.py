@@ -1,4 +1,4 @@
-"""What was said on one connection, for a failure to show."""
+"""What went over one connection, for a failure to show."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ class Transcript:
 
     Args:
         path: The path of the connection, as shown.
-        timeline: The order of the test; it numbers the connection when that opens, or
-            when it is first named.
+        timeline: The order of the test. It gives the connection its number, when the
+            connection opens or is first named.
 
     Attributes:
         consumer: The name of the consumer, if it is known.
@@ -47,7 +47,7 @@ class Transcript:
         return f"ws#{self._number}"
 
     def begin(self) -> str:
-        """Count the time from now; return the name of the connection."""
+        """Begin to count the time; return the name of the connection."""
         self._start = perf_counter()
         return self.name
 
@@ -85,7 +85,7 @@ class Transcript:
         return "\n".join(lines)
 
     def add_to(self, error: BaseException, closing: Iterable[str] = ()) -> None:
-        """Add the transcript to ``error``, as a note, unless it is there already."""
+        """Add the transcript to ``error``, as a note, unless it has it already."""
         notes = getattr(error, "__notes__", ())
         if not any(note.startswith(f"{self.name} ") for note in notes):
             error.add_note(self.render(closing))

@@ -1,9 +1,9 @@
 """Sockets whose pending replies this process can count.
 
-A socket to a server, as that of a Redis channel layer, could bring something at any
-time, for all that one process can see. Where all that the server can send is the answer
-to something that this process has sent, whoever counts what was sent and what came back
-knows better: nothing comes while nothing is under way.
+As far as one process can see, a socket to a server, such as that of a Redis channel
+layer, could bring something at any time. But where the server only answers what this
+process has sent, whoever counts requests and answers knows more: nothing comes while
+nothing is under way.
 """
 
 import asyncio
@@ -17,12 +17,13 @@ from chanx_testing.core.idle.sources.timers import background
 
 
 class Account(Protocol):
-    """Who keeps account of some connections."""
+    """Whatever counts what is under way on some connections."""
 
     def under_way(self) -> list[str]:
         """Return what could still come over them, one phrase each; [] for nothing.
 
-        Called on the loop's thread whenever the loop would sleep; returns at once.
+        Called on the loop's thread, whenever the loop would sleep and somebody waits;
+        it must return at once.
         """
 
 
@@ -33,8 +34,8 @@ _current: ContextVar[Account | None] = ContextVar("chanx_testing_account", defau
 def accounted(account: Account) -> Iterator[None]:
     """Have ``account`` answer for the connections that are made inside.
 
-    It follows the context, into tasks that are created inside. The timers that are set
-    inside are its own too: they count as background.
+    It follows the context, into tasks that are created inside. Timers that are set
+    inside belong to the connections, and count as background.
     """
     token = _current.set(account)
     try:
@@ -45,7 +46,7 @@ def accounted(account: Account) -> Iterator[None]:
 
 
 class Accounts:
-    """The sockets of one loop for which somebody answers; a source."""
+    """The sockets of one loop that an account answers for; a source."""
 
     wakes_the_loop: ClassVar[bool] = True
     is_outside: ClassVar[bool] = False
@@ -64,7 +65,7 @@ class Accounts:
         """Return the accounts of the open connections by their descriptors."""
         found: dict[int, Account] = {}
         if not self._accounts:
-            # Asked before each verdict, and nearly always empty.
+            # Asked before each verdict, where there are nearly always none.
             return found
         for transport, account in tuple(self._accounts.items()):
             socket: Any = transport.get_extra_info("socket")
@@ -79,6 +80,6 @@ class Accounts:
     may_end_a_deadlock = is_open
 
     def phrases(self) -> list[str]:
-        """Return what could still come, as the accounts say it, each once."""
+        """Return what could still come, in the words of the accounts, each once."""
         accounts = set(self.by_descriptor().values())
         return sorted({text for each in accounts for text in each.under_way()})

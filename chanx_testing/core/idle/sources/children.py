@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 class Children:
     """The child processes of one loop that have not ended; a source.
 
-    Python 3.11 waits for a child in a thread, and later ones through a descriptor: the
-    transport knows in both cases. A pipe of the child is closed before its end is
-    reported, so that descriptors alone would not do.
+    Python 3.11 waits for a child in a thread, later versions through a descriptor where
+    the system has such: in both cases the transport knows. The descriptors alone do
+    not, since a child's pipe is closed before its end is reported.
     """
 
     wakes_the_loop: ClassVar[bool] = True
@@ -20,7 +20,7 @@ class Children:
         self._starting = 0
         self._transports: list[asyncio.SubprocessTransport] = []
 
-    async def watch(self, starting: Awaitable[Any]) -> Any:
+    async def start(self, starting: Awaitable[Any]) -> Any:
         """Start a child process, and count it from now on.
 
         Args:
@@ -52,7 +52,7 @@ class Children:
     may_end_a_deadlock = is_open
 
     def phrases(self) -> list[str]:
-        """Return the number of each child process."""
+        """Return the process ID of each child."""
         if not self.is_open():
             return []
         pids = [f"child process {child.get_pid()}" for child in self._transports]

@@ -10,22 +10,23 @@ from typing import Any, ClassVar
 
 from chanx_testing.core.idle.sources.accounts import Accounts
 
-# What a TCP connection within this process has sent is there to read as soon as
-# `send` returns: measured on Linux only. Elsewhere no pair is taken for quiet.
+# What one end of a TCP connection within this process sends can be read at the other
+# end as soon as `send` returns. That was measured on Linux alone: elsewhere a frame may
+# be on its way while both ends look quiet, so there each pair counts as open.
 _LOOPBACK_IS_IMMEDIATE = sys.platform == "linux"
 
 _Address = tuple[str, int]
 
 
 class Descriptors:
-    """The descriptors of one loop for which nobody answers; a source.
+    """The descriptors of one loop that no account answers for; a source.
 
     Args:
         watched: Returns what the loop's selector watches.
-        accounts: Who answers for some of them.
+        accounts: The accounts that answer for some of them.
 
     Attributes:
-        ignored: Descriptors that do not count, as the loop's own wake-up pipe.
+        ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
     """
 
     wakes_the_loop: ClassVar[bool] = True
@@ -48,7 +49,7 @@ class Descriptors:
         """Return what each of them is."""
         keys = self._watched()
         accounts = self._accounts.by_descriptor()
-        # One that is also watched for writing has something left to send.
+        # One that is watched for writing too has something left to send.
         answered = {
             key.fd
             for key in keys
@@ -60,14 +61,14 @@ class Descriptors:
 def open_descriptors(
     keys: Iterable[selectors.SelectorKey], ignored: frozenset[int] | set[int]
 ) -> list[str]:
-    """Every registered descriptor that is not one of a pair within the loop.
+    """Return what each descriptor is that is not one of a pair within the loop.
 
     Two TCP sockets of this loop that are connected to each other bring nothing that
     the loop did not send, as long as neither has something left to write.
 
     Args:
-        keys: what the loop's selector watches.
-        ignored: descriptors that do not count, as the loop's own wake-up pipe.
+        keys: What the loop's selector watches.
+        ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
     """
     reasons: list[str] = []
     ends: dict[tuple[_Address, _Address], str] = {}
@@ -89,9 +90,9 @@ def open_descriptors(
 
 
 def _look(fd: int) -> tuple[str, _Address | None, _Address | None]:
-    """What a descriptor is, and both its addresses if it is a TCP connection."""
+    """Return what a descriptor is, and its two addresses if it is a TCP connection."""
     if socket.getdefaulttimeout() is not None:
-        # A socket object made below would then change the descriptor's mode.
+        # The socket object made below would then make the descriptor non-blocking.
         return f"{fd}", None, None
     try:
         sock = socket.socket(fileno=fd)
@@ -100,6 +101,7 @@ def _look(fd: int) -> tuple[str, _Address | None, _Address | None]:
     try:
         return _describe_socket(sock, fd)
     finally:
+        # Otherwise the descriptor would be closed with the object.
         sock.detach()
 
 

@@ -2,13 +2,13 @@
 
 An async generator or a communicator that was dropped inside a reference cycle acts on
 the loop when the collector finds it. A collection before the verdict makes that happen
-first. Collecting a whole Django heap takes tens of milliseconds, so everything that is
+first. To collect a whole Django heap takes tens of milliseconds, so everything that is
 older than the run of the loop is frozen for its duration: the collection then sees
 only what the test itself has made, in tens of microseconds.
 
-What is frozen cannot be found by a collection either, so it is not a source of events
-while the loop runs. Freezing hides the growth of the heap from the collector, which
-then never runs a full collection: that duty is taken over here.
+No collection finds what is frozen, so that cannot act on the loop while it runs. But
+freezing hides the growth of the heap from the collector, which then never runs a full
+collection; that is done here instead.
 
 https://docs.python.org/3/library/gc.html#gc.freeze
 """
@@ -21,12 +21,13 @@ from types import FrameType
 from typing import Final
 
 # Python 3.12 freezes a few hundred objects of its own at its start. A user who freezes
-# freezes a whole heap, which is never below some ten thousand.
+# does so with a whole heap, which has ten thousand objects and more.
 _FROZEN_BY_PYTHON: Final = 2_000
 
-# Counting the heap takes milliseconds: not at every freeze.
+# To count the heap takes milliseconds, so it is not counted at every freeze.
 _FREEZES_PER_COUNT: Final = 16
-# CPython's own rule: a full collection when the heap has grown by a quarter.
+# The rule of CPython's collector: a full collection when the heap has grown by a
+# quarter.
 _GROWTH: Final = 1.25
 _MARGIN: Final = 20_000  # objects; spares small heaps
 
@@ -53,7 +54,8 @@ class Collector:
         Leaves the collector alone where the user has frozen objects or switched it off.
 
         Args:
-            wanted: False changes nothing, and takes part in the count.
+            wanted: Whether to freeze. If not, the loop is still counted as one that
+                runs.
         """
         with self._lock:
             self._loops += 1
@@ -67,6 +69,7 @@ class Collector:
         finally:
             with self._lock:
                 self._loops -= 1
+                # Not before the last loop has ended: unfreezing is for the whole heap.
                 if not self._loops:
                     with suppress(ValueError):  # somebody may have emptied the list
                         gc.callbacks.remove(self._note_collection)
@@ -104,10 +107,10 @@ collector: Final = Collector()
 
 
 def is_finalizing(frame: FrameType | None) -> bool:
-    """Return whether the calling thread runs a finalizer, which any thread may.
+    """Return whether the calling thread runs a finalizer, as any thread may have to.
 
     Args:
-        frame: Where the thread is.
+        frame: The frame in which the thread is.
     """
     if collector.is_collecting():
         return True
@@ -123,9 +126,9 @@ def _may_freeze() -> bool:
 
 
 def collect() -> None:
-    """Run the finalizers that are due; nothing where the collector is switched off.
+    """Run the finalizers that are due; do nothing where the collector is switched off.
 
-    With the collector off no finalizer of a cycle can run by itself, so none can come.
+    While it is off, no finalizer of a cycle runs by itself, so nothing can come of one.
     """
     if gc.isenabled():
         gc.collect()

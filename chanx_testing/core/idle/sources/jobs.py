@@ -1,4 +1,4 @@
-"""Jobs in executors: a thread or a process works for the loop, and answers it."""
+"""Jobs in executors: a thread or a process works for the loop and answers it."""
 
 import asyncio
 import concurrent.futures
@@ -13,8 +13,8 @@ from chanx_testing.core.idle.describe import describe_callable
 class _FutureKeeper(concurrent.futures.Executor):
     """Hands a job on to an executor and keeps the future that it returns.
 
-    The asyncio future made from it is of no use: it is cancelled by a timeout while the
-    job goes on.
+    The asyncio future that is made from it does not do: a timeout cancels that one
+    while the job goes on.
     """
 
     def __init__(self, executor: concurrent.futures.Executor) -> None:
@@ -73,9 +73,10 @@ class Jobs:
                 release()  # the loop is closed
 
         # Added after the callback that hands the result to the loop, and released on
-        # the loop: whoever sees the job gone sees its result too. Released in the
-        # worker, a job is gone before its result is there; released at the asyncio
-        # future, a job that a timeout has cancelled is gone while it runs.
+        # the loop: whoever sees the job gone sees its result too. If it were released
+        # in the worker, it would be gone before its result is there; if with the
+        # asyncio future, it would be gone while it still runs, where a timeout has
+        # cancelled that future.
         keeper.future.add_done_callback(ended)
         return result
 

@@ -1,15 +1,18 @@
-"""Which threads are parked: waiting to be handed work, with none at hand.
+"""Which threads are parked, and other details that libraries keep to themselves.
 
-The only module that reads private details of other libraries. Each detail is looked
-up when this module is imported; where one has changed, the threads that it is about
-count as busy, which makes a wait longer and never wrong.
+The private details of other libraries that a proof needs are read here, and nowhere
+else in :mod:`chanx_testing.core.idle`. Each is looked up before it is used. Where one
+has changed, a thread counts as busy and a timer as one that will fire, which makes a
+wait longer and never wrong; only a task's exception that nobody retrieved would not be
+found.
 
-A thread is parked when its innermost frame is
+A thread is parked when it waits to be handed work and none is at hand. Then its
+innermost frame is
 
 * ``concurrent.futures.thread._worker`` with no work item and an empty queue,
 * ``threading.Condition.wait`` without a timeout whose own lock is still among the
   condition's waiters: a thread that was notified is still *inside* ``wait`` until it
-  runs, and its lock has left the waiters,
+  runs, but its lock has left the waiters,
 * inside the manager of a process pool that has no pending work.
 """
 
@@ -24,6 +27,7 @@ from typing import Any
 
 
 def _code_with(function: object, names: set[str]) -> CodeType | None:
+    """Return the code of a function, or None if it lacks one of these variables."""
     code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
     if isinstance(code, CodeType) and names <= set(code.co_varnames):
         return code
@@ -49,7 +53,8 @@ ITEM_RUN: CodeType | None = _code_with(
 
 
 def _manager_code() -> CodeType | None:
-    # Not imported for its own sake: it pulls in multiprocessing.
+    # Looked up each time and not imported here, since that would import
+    # multiprocessing: while nobody has imported it, no process pool exists.
     module = sys.modules.get("concurrent.futures.process")
     manager = getattr(module, "_ExecutorManagerThread", None)
     wait = getattr(manager, "wait_result_broken_or_wakeup", None)
@@ -57,9 +62,9 @@ def _manager_code() -> CodeType | None:
 
 
 def is_parked(frame: FrameType) -> bool:
-    """Whether the thread whose innermost frame this is waits to be handed work.
+    """Return whether the thread with this innermost frame waits to be handed work.
 
-    Every doubt is False.
+    False where there is any doubt.
     """
     code = frame.f_code
     try:
@@ -70,8 +75,8 @@ def is_parked(frame: FrameType) -> bool:
                 # Before Python 3.13 this is a copy that lives as long as the thread,
                 # and would keep the job's arguments alive.
                 values.pop("work_item", None)
-            # An item that was taken from the queue and is not yet in the variable is
-            # invisible here: `submissions` knows of it.
+            # An item that was taken from the queue, and is not in the variable yet, is
+            # invisible here; `submissions` knows of it.
             return item is None and values["work_queue"].qsize() == 0
         if code is CONDITION_WAIT:
             values = frame.f_locals
@@ -90,10 +95,10 @@ class NotAPoolThread(Exception):
 
 
 def pool_job(frame: FrameType | None) -> "Future[Any] | None":
-    """The future of the job that a pool's thread runs, None between two jobs.
+    """Return the future of the job that a pool's thread runs, None between two jobs.
 
     Raises:
-        NotAPoolThread: it is another thread, or a detail has changed.
+        NotAPoolThread: It is another thread, or a detail has changed.
     """
     inner: FrameType | None = None
     while frame is not None and frame.f_code is not WORKER:
@@ -120,10 +125,9 @@ def _is_idle_process_manager(frame: FrameType | None) -> bool:
 
 
 def task_of_timeout(callback: object) -> "asyncio.Task[Any] | None":
-    """The task that an ``asyncio.timeout()`` or an anyio scope would cancel.
+    """Return the task that an ``asyncio.timeout()`` or an anyio scope would cancel.
 
-    None when the callback is something else, or when more than that task would feel
-    it.
+    None when the callback is something else, or would cancel other tasks too.
     """
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, asyncio.Timeout):
@@ -144,7 +148,7 @@ WAIT_FOR: CodeType | None = _code_with(asyncio.wait_for, {"fut", "timeout_handle
 
 
 def is_wait_for_timer(callback: object) -> bool:
-    """Whether a timer is the limit of Python 3.11's ``wait_for``.
+    """Return whether a timer is the limit of a ``wait_for`` of Python 3.11.
 
     Later versions build on ``asyncio.timeout()``.
     """
@@ -154,15 +158,16 @@ def is_wait_for_timer(callback: object) -> bool:
 def guards(
     outer: "asyncio.Task[Any]", inner: "asyncio.Task[Any]", handle: object = None
 ) -> bool:
-    """Whether ``outer`` is in a ``wait_for`` of Python 3.11 that guards ``inner``.
+    """Return whether ``outer`` is in a ``wait_for`` of Python 3.11 around ``inner``.
 
-    There the guarded coroutine runs in a task of its own, which ends with the
-    ``wait_for``; through several of them too.
+    There the coroutine that is waited for runs in a task of its own, which ends with
+    the ``wait_for``. Several of them may be nested.
 
     Args:
-        outer: the task that may be in a ``wait_for``.
-        inner: the task that it may guard.
-        handle: if given, the timer must be the limit of that very ``wait_for``.
+        outer: The task that may be in a ``wait_for``.
+        inner: The task that it may wait for.
+        handle: The timer that must be the limit of the outermost ``wait_for``; None for
+            any.
     """
     for _ in range(20):
         values = _wait_for_values(outer)
@@ -178,6 +183,7 @@ def guards(
 
 
 def _wait_for_values(task: "asyncio.Task[Any]") -> dict[str, Any]:
+    """Return the variables of the ``wait_for`` that a task is in; {} where in none."""
     link: object = task.get_coro()
     while WAIT_FOR is not None and isinstance(link, CoroutineType):
         frame = link.cr_frame
@@ -188,9 +194,10 @@ def _wait_for_values(task: "asyncio.Task[Any]") -> dict[str, Any]:
 
 
 def exception_not_retrieved(task: "asyncio.Task[Any]") -> BaseException | None:
-    """What a finished task raised, if nobody has asked for it yet. Retrieves nothing.
+    """Return what a finished task raised, if nobody has asked for it yet.
 
-    None too where the interpreter does not tell.
+    This does not retrieve it: asyncio still reports it. None also where the interpreter
+    does not say.
     """
     if not task.done() or task.cancelled():
         return None

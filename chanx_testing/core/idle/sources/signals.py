@@ -18,7 +18,7 @@ class Signals:
         self._names[number] = signal.Signals(number).name
 
     def remove(self, number: int) -> None:
-        """Note that the loop handles a signal no longer."""
+        """Note that the loop no longer handles a signal."""
         self._names.pop(number, None)
 
     def is_open(self) -> bool:
@@ -28,8 +28,8 @@ class Signals:
     def may_end_a_deadlock(self) -> bool:
         """Return whether a signal may call Python code, the loop's or any other.
 
-        An armed interval timer, or a handler of the user's: either may wake the loop
-        at any time. Handlers for the keyboard and of test timeouts do not count.
+        An interval timer that is set, or a handler of the user's, may wake the loop at
+        any time. The handler for Ctrl-C and those of test timeouts do not count.
         """
         if self._names:
             return True

@@ -1,4 +1,4 @@
-"""What the monitor asks of everything that may still wake a loop."""
+"""What the monitor asks everything that may still wake a loop."""
 
 from typing import ClassVar, Protocol
 
@@ -7,27 +7,28 @@ class Source(Protocol):
     """One kind of thing that may still wake a loop.
 
     Its methods are called on the loop's thread, whenever the loop would sleep and
-    somebody waits: they return at once, and never run code of the application.
-    Whatever cannot be seen counts as open.
+    somebody waits. They must return at once, and never run code of the application.
+    What cannot be seen counts as open.
 
     Attributes:
         wakes_the_loop: Whether the loop is woken when a thing of this kind ends. If
             not, the monitor has to look again after a while.
-        is_outside: Whether it is all about what comes from outside of the process. A
-            loop that is at rest but for this is QUIET.
+        is_outside: Whether what it brings comes from outside the process. A loop at
+            rest for which nothing else is open is QUIET.
     """
 
     wakes_the_loop: ClassVar[bool]
     is_outside: ClassVar[bool]
 
     def is_open(self) -> bool:
-        """Return whether anything may still come of it."""
+        """Return whether something may still come of it."""
 
     def may_end_a_deadlock(self) -> bool:
-        """Return whether it might wake a loop that otherwise waits forever.
+        """Return whether it might wake a loop that otherwise sleeps forever.
 
-        More may do so than counts for a verdict: a deadlock fails the whole run.
+        More things may do so than count for a verdict: a wrong deadlock would end the
+        whole run.
         """
 
     def phrases(self) -> list[str]:
-        """Return what may still come, a phrase for each; [] where it is not open."""
+        """Return what may still come of it, one phrase each; [] if it is not open."""

@@ -1,10 +1,10 @@
 """Jobs handed to a thread pool that no thread has taken up yet.
 
 A pool's thread takes an item from its queue a few instructions before the item shows
-in its variables. If it loses the interpreter in between, the queue is empty and the
-thread looks parked, though it is about to run a job. So ``submit`` is watched while an
+in its variables. If another thread runs in between, the queue is empty and the first
+one looks parked, though it is about to run a job. So ``submit`` is replaced while an
 observed loop runs: a job counts from before it is queued until its future says that it
-is running, and from there on the thread's stack shows it.
+is running, and from then on the thread's stack shows it.
 """
 
 import functools
@@ -16,28 +16,30 @@ from typing import Any, Final
 from chanx_testing.core.replacing import Replacement
 
 _numbers = itertools.count(1)
-_last = 0
+_latest = 0
+# The numbers of the jobs inside `submit`, which have no future yet.
 _entering: set[int] = set()
-_waiting: "set[Future[Any]]" = set()
+# The futures of the jobs that have not ended.
+_unfinished: "set[Future[Any]]" = set()
 
 
-def mark() -> int | None:
-    """A number that changes with every submission; None while a job waits to start.
+def latest() -> int | None:
+    """Return the number of the latest submission; None while a job waits to start.
 
-    Two equal marks, one before and one after a look at the threads, mean that no job
-    was between its queue and its thread at the time.
+    If it is the same before and after a look at the threads, no job was between its
+    queue and its thread meanwhile.
     """
     if _entering:
         return None
-    for future in tuple(_waiting):
+    for future in tuple(_unfinished):
         if not (future.running() or future.done()):
             return None
-    return _last
+    return _latest
 
 
-def is_watched(job: "Future[Any]") -> bool:
-    """Whether the job was submitted while an observed loop ran, and has not ended."""
-    return job in _waiting
+def is_counted(job: "Future[Any]") -> bool:
+    """Return whether a job was submitted while an observed loop ran, and goes on."""
+    return job in _unfinished
 
 
 def _make_submit(replacement: Replacement) -> Callable[..., Any]:
@@ -48,14 +50,15 @@ def _make_submit(replacement: Replacement) -> Callable[..., Any]:
         original = replacement.original(self)
         if not replacement.active:
             return original(fn, *args, **kwargs)  # type: ignore[no-any-return]
-        global _last
+        global _latest
         number = next(_numbers)
+        # In this order, or a look in between would find a new number and no job.
         _entering.add(number)
-        _last = number
+        _latest = number
         try:
             future: Future[Any] = original(fn, *args, **kwargs)
-            _waiting.add(future)
-            future.add_done_callback(_waiting.discard)
+            _unfinished.add(future)
+            future.add_done_callback(_unfinished.discard)
         finally:
             _entering.discard(number)
         return future
@@ -63,4 +66,4 @@ def _make_submit(replacement: Replacement) -> Callable[..., Any]:
     return submit
 
 
-watched: Final = Replacement(ThreadPoolExecutor, "submit", _make_submit).held
+counted: Final = Replacement(ThreadPoolExecutor, "submit", _make_submit).held

@@ -11,40 +11,49 @@ from chanx_testing.core.idle.sources import garbage, submissions
 from chanx_testing.core.idle.sources.jobs import Jobs
 from chanx_testing.core.idle.sources.parked import NotAPoolThread, is_parked, pool_job
 
-# Threads that ever woke an observed loop may do so again: remembered while they live,
-# by ident. Idents are used again by later threads.
-feeders: Final[set[int]] = set()
-_marks = threading.local()
+# The idents of the threads that ever woke an observed loop and may do so again.
+_waking_threads: Final[set[int]] = set()
+_of_thread = threading.local()
 
 
-class _Mark:
-    """Dies with the thread whose local storage holds it."""
+class _WakingThread:
+    """Keeps the calling thread among the waking threads for as long as it lives.
+
+    It is held by the thread's local storage, and goes with it: a later thread may have
+    the same ident.
+    """
 
     def __init__(self) -> None:
         self._ident = threading.get_ident()
-        feeders.add(self._ident)
+        _waking_threads.add(self._ident)
 
-    def __del__(self, _feeders: set[int] = feeders) -> None:
-        _feeders.discard(self._ident)
+    # The default keeps the set within reach where the interpreter ends and the names of
+    # this module are gone already.
+    def __del__(self, _waking_threads: set[int] = _waking_threads) -> None:
+        _waking_threads.discard(self._ident)
 
 
-def feeds() -> None:
-    """Note that the calling thread reaches into an observed loop."""
-    if not hasattr(_marks, "mark") and not garbage.collector.is_collecting():
-        _marks.mark = _Mark()
+def note_waking_thread() -> None:
+    """Note that the calling thread wakes an observed loop.
+
+    Not a thread that does so in a finalizer, which any thread may have to run.
+    """
+    if not hasattr(_of_thread, "entry") and not garbage.collector.is_collecting():
+        _of_thread.entry = _WakingThread()
 
 
 class Threads:
     """The threads around one loop, counted from the loop's creation; a source.
 
-    A thread that was busy before that, and never feeds a loop, is an outsider: it has
-    its own business. Parked threads are not: a pool's thread waits for anybody's job.
+    A thread that was busy before that, and has never woken a loop, is an outsider: what
+    it does is not the loop's concern. One that was parked is not an outsider: a thread
+    of a pool takes the job of anybody.
 
     Args:
         jobs: The jobs that the loop itself has given to threads.
     """
 
-    # Threads do not say when they park.
+    # Nothing wakes the loop when a thread parks.
     wakes_the_loop: ClassVar[bool] = False
     is_outside: ClassVar[bool] = False
 
@@ -52,11 +61,12 @@ class Threads:
         self._jobs = jobs
         self._creator = threading.get_ident()
         self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
-        # Threads that `threading` does not know, as execnet has them (pytest-xdist):
-        # recognised by their outermost frames.
+        # Threads that `threading` does not know, such as those of execnet, by which
+        # pytest-xdist talks: recognised by their outermost frames.
         self._nameless: dict[int, FrameType] = {}
         frames = sys._current_frames()
-        # A frame that holds itself would keep its callers, and the loop, alive.
+        # This very frame would hold itself by its variable, and so keep its callers and
+        # the loop in memory until a garbage collection.
         del frames[self._creator]
         for thread in threading.enumerate():
             ident = thread.ident
@@ -75,13 +85,13 @@ class Threads:
         return bool(self._busy(strict=False))
 
     def may_end_a_deadlock(self) -> bool:
-        """Return whether one could that has its own business, too."""
+        """Return whether a thread could do something to the loop, an outsider too."""
         return bool(self._busy(strict=True))
 
     def phrases(self) -> list[str]:
         """Return every thread that is not parked, with the place where it is.
 
-        None while a job runs: that is the job's thread, and the jobs name it already.
+        [] while a job runs: the jobs name what its thread does already.
         """
         return [] if self._jobs.is_open() else self._busy(strict=False)
 
@@ -92,23 +102,25 @@ class Threads:
             strict: Count outsiders too, except for those that are known to run tests.
         """
         owner = threading.get_ident()
-        before = submissions.mark()
-        # One snapshot: a thread parked in it, and still in that same wait when it is
-        # looked at below, was parked at the moment of the snapshot together with all
-        # the others, so none of them can have woken another.
+        before = submissions.latest()
+        # One snapshot of all: a thread that is parked in it, and still in that same
+        # wait when it is looked at below, was parked at the moment of the snapshot, as
+        # the others were. So none of them can have woken another. Looked at one after
+        # the other, each might be found parked while two of them wake each other in
+        # turns.
         frames = sys._current_frames()
         frames.pop(owner, None)
         suspects: list[tuple[int, FrameType]] = []
         for ident, frame in frames.items():
             if is_parked(frame):
-                # It waits to be fed, so from now on what feeds it counts.
+                # It waits to be handed work, which from now on may be the test's.
                 self._outsiders.pop(ident, None)
                 self._nameless.pop(ident, None)
             elif not self._is_outsider(ident, frame) or (
                 strict and not _is_bystander(frame)
             ):
                 suspects.append((ident, frame))
-        # A thread in the middle of starting has no frame yet.
+        # A thread that is being started has no frame yet.
         starting = [
             thread
             for thread in threading.enumerate()
@@ -122,12 +134,12 @@ class Threads:
                 for ident, frame in suspects
             ]
         reasons += [f"thread {thread.name} starting" for thread in starting]
-        if not reasons and (before is None or submissions.mark() != before):
+        if not reasons and (before is None or submissions.latest() != before):
             reasons.append("a job waits for a thread of its pool")
         return reasons
 
     def _is_outsider(self, ident: int, frame: FrameType) -> bool:
-        if ident in feeders:
+        if ident in _waking_threads:
             return False
         if (root := self._nameless.get(ident)) is not None:
             return _outermost(frame) is root
@@ -135,16 +147,16 @@ class Threads:
         if known is None:
             return False
         thread = known()
-        if thread is not None and thread.is_alive() and _minds_its_own(frame):
+        if thread is not None and thread.is_alive() and _is_at_old_job(frame):
             return True
-        # The ident belongs to another thread by now, or the thread to a pool that has
+        # By now the ident belongs to another thread, or the thread, of a pool, has
         # taken up a job of the test.
         self._outsiders.pop(ident, None)
         return False
 
 
 def _is_bystander(frame: FrameType) -> bool:
-    """Whether a thread is one of pytest-xdist, which reaches into no test's loop."""
+    """Return whether a thread is one of pytest-xdist, which wakes no test's loop."""
     module = _outermost(frame).f_globals.get("__name__", "")
     return isinstance(module, str) and module.startswith("execnet.")
 
@@ -155,14 +167,15 @@ def _outermost(frame: FrameType) -> FrameType:
     return frame
 
 
-def _minds_its_own(frame: FrameType) -> bool:
-    """Whether a thread that was busy before the loop may still be at the same.
+def _is_at_old_job(frame: FrameType) -> bool:
+    """Return whether a thread that was busy before the loop still does the same work.
 
-    A pool's thread may have ended its job since, or be about to: it is taken for busy
-    with its own only while it runs a job that was submitted outside a loop's run.
+    A thread of a pool may have ended its job since, or be about to end it. Its work is
+    taken for the old one only while it runs a job that was submitted while no observed
+    loop ran.
     """
     try:
         job = pool_job(frame)
     except NotAPoolThread:
         return True
-    return job is not None and not submissions.is_watched(job)
+    return job is not None and not submissions.is_counted(job)

@@ -1,8 +1,8 @@
 """The timers of a loop, and whose they are.
 
-asyncio keeps its timers to itself; what is needed is known from ``call_at``: when each
-fires, what it calls and where it was set. A handle that was run is recognised by being
-earlier than the earliest timer that asyncio still waits for.
+asyncio keeps its timers to itself, so they are noted in ``call_at``: when each fires,
+what it calls and where it was set. A timer has fired if it is earlier than the earliest
+one that asyncio still waits for.
 """
 
 import asyncio
@@ -24,16 +24,17 @@ from chanx_testing.core.idle.sources.parked import (
 
 _in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
 
-# (a - b) + b is not exactly a: the error is some units in the last place.
+# asyncio gives the time until a timer, when - now. That plus now is not exactly `when`,
+# but differs from it by some units in the last place.
 _TOLERANCE = 1e-9
 
 
 @contextmanager
 def background() -> Iterator[None]:
-    """Timers set inside do not keep a test from being idle.
+    """Leave the timers that are set inside out of every proof.
 
-    For heartbeats and other work that repeats for ever. It follows the context: the
-    timers of tasks created inside count as background too, wherever they are set.
+    For heartbeats and other work that repeats forever. It follows the context: timers
+    of tasks that are created inside are left out too, wherever they are set.
     """
     token = _in_background.set(True)
     try:
@@ -43,7 +44,16 @@ def background() -> Iterator[None]:
 
 
 class Timer:
-    """One call of ``call_at``."""
+    """One call of ``call_at``.
+
+    Attributes:
+        handle: What the call returned.
+        when: The moment at which it fires, in seconds of the loop's clock.
+        place: Where it was set.
+        in_background: Whether it was set in :func:`background`.
+        guarded: The task that it would cancel, if that is all it does.
+        guarding: The task whose ``wait_for`` it would end, on Python 3.11.
+    """
 
     __slots__ = ("guarded", "guarding", "handle", "in_background", "place", "when")
 
@@ -54,8 +64,8 @@ class Timer:
         self.when = when
         self.place = caller_place(sys._getframe(2))
         self.in_background = _in_background.get()
-        # Weak: a cancelled timer stays in the heap for a while and must not keep a
-        # finished task alive.
+        # Weak: a cancelled timer stays in the heap for a while, and must not keep a
+        # finished task in memory.
         self.guarded: weakref.ref[asyncio.Task[Any]] | None = None
         self.guarding: weakref.ref[asyncio.Task[Any]] | None = None
         if (task := task_of_timeout(callback)) is not None:
@@ -65,7 +75,11 @@ class Timer:
             self.guarding = None if current is None else weakref.ref(current)
 
     def is_own_limit_of(self, task: "asyncio.Task[Any] | None") -> bool:
-        """Whether all it does is to end the wait of ``task``, as a limit around it."""
+        """Return whether all it does is to end what ``task`` waits for.
+
+        Otherwise a test that puts ``asyncio.timeout(5)`` around a wait would have to
+        wait five seconds for every proof.
+        """
         if task is None:
             return False
         if self.guarded is not None:
@@ -102,8 +116,8 @@ class Timers:
         """Drop the timers that have fired.
 
         Args:
-            due: when the earliest timer fires that the loop waits for; None when it
-                waits for none.
+            due: The moment of the earliest timer that the loop still waits for; None if
+                it waits for none.
         """
         heap = self._heap
         if due is None:
@@ -116,6 +130,8 @@ class Timers:
         """Return the earliest live timer that counts for a wait in ``task``."""
         if not self._heap:
             return None
+        # Nearly always the first one counts; otherwise all are looked at, as a heap is
+        # not sorted.
         first = self._heap[0][2]
         if self._counts(first, task):
             return first

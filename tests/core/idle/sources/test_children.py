@@ -60,7 +60,7 @@ async def test_a_child_that_is_being_started_is_open() -> None:
         await asyncio.Event().wait()
         return None, None
 
-    task = asyncio.create_task(children.watch(start()))
+    task = asyncio.create_task(children.start(start()))
     await started.wait()
     assert children.phrases() == ["a child process starting"]
     task.cancel()
