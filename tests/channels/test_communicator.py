@@ -63,7 +63,7 @@ class TestMistakes:
 
 
 class TestHeartbeats:
-    """A consumer says which of its methods run for ever."""
+    """A consumer says which of its methods run forever."""
 
     def test_their_timers_keep_no_test_from_being_idle(self):
         class Beating(LobbyConsumer):

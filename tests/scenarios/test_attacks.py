@@ -23,7 +23,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 
 async def flood(scope, receive, send):
-    """Accept, and send one frame in each pass of the loop, for ever."""
+    """Accept, and send one frame in each pass of the loop, forever."""
     await apps.accept(receive, send)
     while True:
         await apps.send_json(send, "again")

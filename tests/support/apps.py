@@ -68,7 +68,7 @@ async def never_answer(scope, receive, send):
 
 
 async def hang_on_disconnect(scope, receive, send):
-    """Accept, and go on for ever when the client has left."""
+    """Accept, and go on forever when the client has left."""
     await accept(receive, send)
     while (await receive())["type"] != "websocket.disconnect":
         pass
