@@ -42,6 +42,7 @@ def test_keys_that_are_no_text_stay():
     assert camelize({1: {"a_b": 2}}) == {1: {"aB": 2}}
 
 
+@pytest.mark.slow
 @given(contents)
 def test_what_goes_out_comes_back(content):
     assert decamelize(camelize(content)) == content
