@@ -1,10 +1,10 @@
-"""Replace an attribute for a while, and put the identical object back.
+"""Replacing an attribute for a while, and putting the identical object back.
 
 An observable loop takes the place of asyncio's own, a consumer of another package is
 made to report, a channel layer is counted, Channels is kept from closing database
-connections. All of these replace an attribute of an object that is not ours. Several
-tests and threads may do so with the same one at the same time, and so may other tools
-(``unittest.mock``, a plugin). This package replaces attributes only by this module.
+connections. All of these replace an attribute of somebody else's object. Several tests
+and threads may want the same one at the same time, and other tools (``unittest.mock``,
+a plugin) may do so as well. This module is the one way in which it is done here.
 """
 
 import threading
@@ -14,54 +14,45 @@ from typing import Any, Final
 
 _MISSING: Final = object()
 
-# Re-entrant: a garbage collection while it is held may run a finalizer that replaces
-# something itself, in the same thread.
+# Re-entrant: a garbage collection may come in between and run a finalizer that replaces
+# something itself.
 _lock = threading.RLock()
-# The replacements that are held now, and those of replaced() by what they are for.
 _held: "list[Replacement]" = []
-_shared: "dict[tuple[int, str, object], Replacement]" = {}
+# Let go while something else was on top of them: they may come back.
+_left: "list[Replacement]" = []
 
 
 class Replacement:
     """A replacement of one attribute, in place while anybody holds it.
 
-    Its holders are counted: any number, in any number of threads, may let go in any
-    order, and the last one brings the original back, the identical object. Where the
-    owner only inherited the attribute, it inherits it again.
-
-    Several replacements of one attribute lie on top of each other. One that is let go
-    from the middle is taken out: the one above it then calls what was below it.
-
-    If something else has put an object of its own on top meanwhile, that object stays
-    in any case. If it later puts ours back, when nobody holds ours any more, ours
-    passes every call through (:attr:`active` is False then), and the next holder uses
-    it again.
+    Made by :func:`replaced`; a function that is put in the place of another one finds
+    here what it stands for.
 
     Args:
         owner: The module, class or instance that has the attribute.
         name: The name of the attribute.
-        make: Makes what is put in its place. It is called once, with this object, which
-            gives the new function the :meth:`original`.
+        purpose: What it is good for.
+
+    Attributes:
+        value: What is put in the place of the attribute.
     """
 
-    def __init__(
-        self, owner: Any, name: str, make: Callable[["Replacement"], Any]
-    ) -> None:
+    def __init__(self, owner: Any, name: str, purpose: object) -> None:
         self.owner = owner
         self.name = name
-        self._holders = 0
-        self._below: Any = _MISSING
-        self._inherited: Any = _MISSING
-        self.value: Any = make(self)
-        """What is put in the place of the attribute."""
+        self.purpose = purpose
+        self.holders = 0
+        self.value: Any = None
+        self.below: Any = _MISSING
+        self.inherited: Any = _MISSING
 
     @property
     def active(self) -> bool:
-        """Whether anybody holds it."""
-        return self._holders > 0
+        """Whether anybody holds it. If not, it passes every call through."""
+        return self.holders > 0
 
     def original(self, instance: Any = None, cls: type | None = None) -> Any:
-        """Return what was replaced, ready to be called.
+        """Return what this one stands for, ready to be called.
 
         Args:
             instance: Where the owner is a class: the object to bind a method to.
@@ -69,82 +60,107 @@ class Replacement:
                 for that of ``instance``.
         """
         if not isinstance(self.owner, type):
-            return self._inherited if self._below is _MISSING else self._below
-        if self._below is _MISSING:
+            return self.inherited if self.below is _MISSING else self.below
+        if self.below is _MISSING:
             start = cls if instance is None else instance
             return getattr(super(self.owner, start), self.name)
-        if hasattr(self._below, "__get__"):
-            return self._below.__get__(instance, cls)
-        return self._below
+        if hasattr(self.below, "__get__"):
+            return self.below.__get__(instance, cls)
+        return self.below
 
-    @contextmanager
-    def held(self) -> Iterator["Replacement"]:
-        """Keep the replacement in place while the block runs.
+    def is_for(self, owner: Any, name: str, purpose: object) -> bool:
+        """Return whether it is the one of an attribute and a purpose."""
+        return self.owner is owner and self.name == name and self.purpose == purpose
 
-        Raises:
-            AttributeError: The owner has no such attribute.
-        """
-        self.hold()
-        try:
-            yield self
-        finally:
-            self.let_go()
 
-    def hold(self) -> None:
-        """Put the replacement in place, or count one holder more.
+def hold(
+    owner: Any, name: str, purpose: object, make: Callable[[Replacement], Any]
+) -> Replacement:
+    """Put a replacement in place, or count one holder more; see :func:`replaced`."""
+    with _lock:
+        for replacement in _held:
+            if replacement.is_for(owner, name, purpose):
+                replacement.holders += 1
+                return replacement
+        current = vars(owner).get(name, _MISSING)
+        for replacement in _left:
+            if replacement.value is current and replacement.is_for(
+                owner, name, purpose
+            ):
+                _left.remove(replacement)
+                break
+        else:
+            replacement = Replacement(owner, name, purpose)
+            replacement.inherited = getattr(owner, name)
+            replacement.below = current
+            replacement.value = make(replacement)
+            setattr(owner, name, replacement.value)
+        replacement.holders = 1
+        _held.append(replacement)
+        return replacement
 
-        Raises:
-            AttributeError: The owner has no such attribute.
-        """
-        with _lock:
-            if not self._holders:
-                current = vars(self.owner).get(self.name, _MISSING)
-                # Already there where another tool has put it back: then what is below
-                # it is known, and `current` would be this one itself.
-                if current is not self.value:
-                    self._inherited = getattr(self.owner, self.name)
-                    self._below = current
-                    setattr(self.owner, self.name, self.value)
-                _held.append(self)
-            self._holders += 1
 
-    def let_go(self) -> None:
-        """Undo one :meth:`hold`; the last one brings the original back."""
-        with _lock:
-            self._holders -= 1
-            if self._holders:
-                return
-            _held.remove(self)
-            for other in _held:
-                if (
-                    other.owner is self.owner
-                    and other.name == self.name
-                    and other._below is self.value
-                ):
-                    other._below, other._inherited = self._below, self._inherited
-            if vars(self.owner).get(self.name, _MISSING) is not self.value:
-                return
-            if self._below is _MISSING:
-                delattr(self.owner, self.name)
+def let_go(replacement: Replacement) -> None:
+    """Undo one :func:`hold`; the last one brings the original back."""
+    with _lock:
+        replacement.holders -= 1
+        if replacement.holders:
+            return
+        _held.remove(replacement)
+        owner, name, value = replacement.owner, replacement.name, replacement.value
+        if vars(owner).get(name, _MISSING) is value:
+            if replacement.below is _MISSING:
+                delattr(owner, name)
             else:
-                setattr(self.owner, self.name, self._below)
+                setattr(owner, name, replacement.below)
+        elif not _take_out(replacement):
+            # Something else is on top, and may call ours, or put it back, at any time.
+            # What it calls must not change: held once more, ours would lie below
+            # itself.
+            _left.append(replacement)
+            return
+        # The function holds the replacement: without this, it would take a garbage
+        # collection to be rid of both, and of the owner.
+        replacement.value = None
+
+
+def _take_out(replacement: Replacement) -> bool:
+    """Take a replacement out from under another one of ours, if it lies there."""
+    found = False
+    for other in _held:
+        if other.below is replacement.value and (
+            other.owner is replacement.owner and other.name == replacement.name
+        ):
+            other.below, other.inherited = replacement.below, replacement.inherited
+            found = True
+    return found
 
 
 @contextmanager
 def replaced(
     owner: Any, name: str, purpose: object, make: Callable[[Replacement], Any]
 ) -> Iterator[Replacement]:
-    """Hold a replacement for ``purpose``; all who hold it at one time share one.
+    """Replace an attribute while the block runs.
 
-    For owners that come and go. Where the owner always exists, make a
-    :class:`Replacement` once and use :meth:`Replacement.held`.
+    The holders of one attribute for one purpose share a replacement. They are counted:
+    any number, in any number of threads, may let go in any order, and the last one
+    brings the original back, the identical object. Where the owner only inherited the
+    attribute, it inherits it again.
+
+    Replacements for several purposes lie on top of each other. One that is let go from
+    the middle is taken out: the one above it then calls what was below it.
+
+    If something else has put an object of its own on top meanwhile, that object stays
+    in any case. If it later puts ours back, when nobody holds ours any more, ours
+    passes every call through, and the next holder uses it again.
 
     Args:
         owner: The module, class or instance that has the attribute.
         name: The name of the attribute.
-        purpose: What distinguishes replacements of one attribute; hashable.
-        make: Makes what is put in its place; not called where somebody holds it
-        already.
+        purpose: What makes replacements of the same attribute different.
+        make: Makes what is put in its place, from the replacement, which gives the new
+            function the :meth:`~Replacement.original`. Not called where somebody
+            already holds one.
 
     Yields:
         The replacement.
@@ -152,17 +168,8 @@ def replaced(
     Raises:
         AttributeError: The owner has no such attribute.
     """
-    key = (id(owner), name, purpose)
-    with _lock:
-        replacement = _shared.get(key) or Replacement(owner, name, make)
-        replacement.hold()
-        # In the table it keeps its owner in memory, so that no other object can have
-        # the id in the key.
-        _shared[key] = replacement
+    replacement = hold(owner, name, purpose, make)
     try:
         yield replacement
     finally:
-        with _lock:
-            replacement.let_go()
-            if not replacement.active:
-                del _shared[key]
+        let_go(replacement)

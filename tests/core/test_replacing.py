@@ -1,6 +1,8 @@
 """An attribute is replaced while anybody holds it, and the identical object is back."""
 
+import gc
 import threading
+import weakref
 from contextlib import ExitStack
 from types import SimpleNamespace
 from unittest import mock
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chanx_testing.core.replacing import Replacement, replaced
+from chanx_testing.core.replacing import replaced
 
 
 def adding(text):
@@ -33,7 +35,7 @@ def owner():
 class TestOneHolder:
     def test_the_identical_object_is_back(self, owner):
         before = owner.call
-        with Replacement(owner, "call", adding("+a")).held() as replacement:
+        with replaced(owner, "call", "a", adding("+a")) as replacement:
             assert owner.call is replacement.value
             assert owner.call() == "original+a"
         assert owner.call is before
@@ -141,15 +143,25 @@ class TestSomebodyElse:
 
     def test_the_next_holder_takes_up_what_they_put_back(self, owner):
         before = owner.call
-        replacement = Replacement(owner, "call", adding("+a"))
-        with replacement.held():
+        with replaced(owner, "call", "a", adding("+a")):
             patch = mock.patch.object(owner, "call")
             patch.start()
         patch.stop()
         assert owner.call() == "original"
-        with replacement.held():
+        with replaced(owner, "call", "a", adding("+b")):
             assert owner.call() == "original+a"
         assert owner.call is before
+
+    def test_one_that_stays_on_top_of_ours_is_not_called_by_what_it_calls(self, owner):
+        """As an instrumentation does that is switched on inside a test, and stays."""
+        with replaced(owner, "call", "a", adding("+a")):
+            ours = owner.call
+            owner.call = lambda: f"theirs({ours()})"
+        theirs = owner.call
+        with replaced(owner, "call", "a", adding("+b")):
+            assert owner.call() == "theirs(original)+b"
+        assert owner.call is theirs
+        assert owner.call() == "theirs(original)"
 
     def test_one_that_was_there_first_is_back(self, owner):
         before = owner.call
@@ -208,6 +220,22 @@ class TestClasses:
             assert Child().name() == "CHILD BY BASE"
             assert Base().name() == "Base by Base"
         assert "name" not in vars(Child)
+
+    def test_an_owner_is_gone_afterwards_without_a_garbage_collection(self):
+        def make(replacement):
+            return lambda: replacement.original()().upper()
+
+        gc.collect()
+        gc.disable()
+        try:
+            child = Base()
+            with replaced(child, "name", "shout", make):
+                assert child.name() == "BASE BY BASE"
+            gone = weakref.ref(child)
+            del child
+            assert gone() is None
+        finally:
+            gc.enable()
 
     def test_an_inherited_method_of_an_instance_is_inherited_again(self):
         child = Base()

@@ -11,11 +11,10 @@ application runs.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from chanx_testing.core.replacing import Replacement
+from chanx_testing.core.replacing import Replacement, hold, let_go
 
 
 def _quiet(replacement: Replacement) -> Callable[[], None]:
@@ -44,14 +43,6 @@ CLOSING: Final = {
 """The names that Channels calls; the first is the one that its own tests replace."""
 
 
-@cache
-def _replacements() -> tuple[Replacement, ...]:
-    return tuple(
-        Replacement(import_module(module), name, make)
-        for (module, name), make in CLOSING.items()
-    )
-
-
 @contextmanager
 def connections_kept_open() -> Iterator[None]:
     """Keep Channels from closing database connections while the block runs.
@@ -61,12 +52,14 @@ def connections_kept_open() -> Iterator[None]:
     meanwhile (as Channels' own communicator and ``mock.patch`` do), its function stays.
     If it puts ours back later, ours closes connections as the original does.
     """
-    # A later Channels may do without one of the names.
-    there = [each for each in _replacements() if hasattr(each.owner, each.name)]
-    for replacement in there:
-        replacement.hold()
+    held = [
+        hold(module, name, "database", make)
+        for (path, name), make in CLOSING.items()
+        # A later Channels may do without one of the names.
+        if hasattr(module := import_module(path), name)
+    ]
     try:
         yield
     finally:
-        for replacement in there:
-            replacement.let_go()
+        for replacement in held:
+            let_go(replacement)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import Any
 
 from chanx_testing.core.idle.loop import IdleEventLoop
-from chanx_testing.core.replacing import Replacement
+from chanx_testing.core.replacing import Replacement, replaced
 
 # What asyncio's own policy gives. A loop of any other class was chosen by the user.
 _STOCK: tuple[type, ...] = tuple(
@@ -34,13 +34,6 @@ def _make_new_event_loop(replacement: Replacement) -> Callable[..., Any]:
     return new_event_loop
 
 
-# The two places where asyncio's factory is looked up.
-_factories: Final = tuple(
-    Replacement(module, "new_event_loop", _make_new_event_loop)
-    for module in (asyncio.events, asyncio)
-)
-
-
 @contextmanager
 def installed() -> Iterator[None]:
     """Make new asyncio loops observable while the block runs.
@@ -53,7 +46,9 @@ def installed() -> Iterator[None]:
     Re-entrant and thread-safe: it covers the loops of all threads. The identical
     functions are back at the end, whatever the order in which several blocks end.
     """
-    with ExitStack() as stack:
-        for factory in _factories:
-            stack.enter_context(factory.held())
+    # The two places where asyncio's factory is looked up.
+    with (
+        replaced(asyncio.events, "new_event_loop", IdleEventLoop, _make_new_event_loop),
+        replaced(asyncio, "new_event_loop", IdleEventLoop, _make_new_event_loop),
+    ):
         yield

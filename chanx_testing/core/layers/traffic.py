@@ -223,7 +223,8 @@ def _methods_counted(layer: Any, traffic: Traffic) -> Iterator[None]:
             counting = stack.enter_context(
                 replaced(layer, name, "traffic", _counting(traffic, name))
             )
-            if getattr(layer, name) is not counting.value:
+            value = counting.value
+            if vars(layer).get(name) is value and getattr(layer, name) is not value:
                 # A layer whose methods cannot be replaced, such as fast-channels' for
                 # Redis pub/sub, which computes them. Nothing is counted, and its
                 # sockets count as open.

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
+from chanx_testing.core import replacing
 from chanx_testing.core.idle import (
     IdleEventLoop,
-    install,
     installed,
     new_event_loop,
 )
-from chanx_testing.core.replacing import Replacement
 from tests.support.idle import proof
 
 
@@ -31,17 +30,16 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if no plugin had put observable loops in place; and nothing is left behind."""
     submit = concurrent.futures.ThreadPoolExecutor.submit
     with monkeypatch.context() as patching:
-        originals = [factory.original() for factory in install._factories]
-        patching.setattr(asyncio.events, "new_event_loop", originals[0])
-        patching.setattr(asyncio, "new_event_loop", originals[1])
-        fresh = [
-            Replacement(factory.owner, factory.name, install._make_new_event_loop)
-            for factory in install._factories
-        ]
-        patching.setattr(install, "_factories", fresh)
+        stock = asyncio.events.new_event_loop
+        for replacement in replacing._held:
+            if replacement.owner is asyncio.events:
+                stock = replacement.original()
+        patching.setattr(replacing, "_held", [])
+        patching.setattr(asyncio.events, "new_event_loop", stock)
+        patching.setattr(asyncio, "new_event_loop", stock)
         yield
-        assert asyncio.events.new_event_loop is originals[0]
-        assert asyncio.new_event_loop is originals[1]
+        assert asyncio.events.new_event_loop is stock
+        assert asyncio.new_event_loop is stock
         assert concurrent.futures.ThreadPoolExecutor.submit is submit
 
 

@@ -9,11 +9,12 @@ is running, and from then on the thread's stack shows it.
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import Any
 
-from chanx_testing.core.replacing import Replacement
+from chanx_testing.core.replacing import Replacement, replaced
 
 _numbers = itertools.count(1)
 _latest = 0
@@ -43,7 +44,7 @@ def is_counted(job: "Future[Any]") -> bool:
 
 
 def _make_submit(replacement: Replacement) -> Callable[..., Any]:
-    @functools.wraps(vars(ThreadPoolExecutor)["submit"])
+    @functools.wraps(replacement.below)
     def submit(
         self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> "Future[Any]":
@@ -66,4 +67,8 @@ def _make_submit(replacement: Replacement) -> Callable[..., Any]:
     return submit
 
 
-counted: Final = Replacement(ThreadPoolExecutor, "submit", _make_submit).held
+@contextmanager
+def counted() -> Iterator[None]:
+    """Count the jobs of every thread pool while the block runs."""
+    with replaced(ThreadPoolExecutor, "submit", "submissions", _make_submit):
+        yield
