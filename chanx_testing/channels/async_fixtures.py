@@ -66,26 +66,26 @@ class AsyncFixtures(_Base):
     # What a base class adds.
 
     @contextmanager
-    def around_test_method(self) -> Iterator[Any]:
+    def _around_test_method(self) -> Iterator[Any]:
         """Return a context for the test method and all that runs beside it.
 
         Yields:
-            What :meth:`after_async_test` and :meth:`after_sync_test` are given.
+            What :meth:`_after_async_test` and :meth:`_after_sync_test` are given.
         """
         yield None
 
-    async def before_async_test(self) -> None:
+    async def _before_async_test(self) -> None:
         """Prepare an async test, before :meth:`asyncSetUp`."""
 
-    async def after_async_test(self, state: Any) -> list[BaseException]:
+    async def _after_async_test(self, state: Any) -> list[BaseException]:
         """Clean up after an async test, last of all; return what is to fail it."""
         return []
 
-    def after_sync_test(self, state: Any) -> list[BaseException]:
+    def _after_sync_test(self, state: Any) -> list[BaseException]:
         """Return what is to fail a test that is not async, and has passed so far."""
         return []
 
-    def describe_failure(self, state: Any, error: BaseException) -> None:
+    def _describe_failure(self, state: Any, error: BaseException) -> None:
         """Add to ``error``, with which an async test fails, what helps to read it."""
 
     # How a test runs.
@@ -127,7 +127,7 @@ class AsyncFixtures(_Base):
     def _async_method(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         async def run_async(*args: Any, **kwargs: Any) -> None:
-            with self.around_test_method() as state:
+            with self._around_test_method() as state:
                 await self._run_with_fixtures(
                     functools.partial(method, *args, **kwargs), state
                 )
@@ -137,9 +137,9 @@ class AsyncFixtures(_Base):
     def _sync_method(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def run_sync(*args: Any, **kwargs: Any) -> None:
-            with self.around_test_method() as state:
+            with self._around_test_method() as state:
                 method(*args, **kwargs)
-            raise_first(self.after_sync_test(state))
+            raise_first(self._after_sync_test(state))
 
         return run_sync
 
@@ -158,18 +158,18 @@ class AsyncFixtures(_Base):
                 return False
             return True
 
-        if await attempt(self.before_async_test) and await attempt(self.asyncSetUp):
+        if await attempt(self._before_async_test) and await attempt(self.asyncSetUp):
             await attempt(method)
             await attempt(self.asyncTearDown)
         while self._async_cleanups:
             await attempt(self._async_cleanups.pop())
-        found += await self.after_async_test(state)
+        found += await self._after_async_test(state)
         # A skip does not hide what went wrong beside it.
         found.sort(key=lambda error: isinstance(error, unittest.SkipTest))
         if found and (jobs := overdue_jobs(STUCK_SECONDS)):
             report_stuck_jobs(self.id(), found[0], jobs)
         if found and not isinstance(found[0], unittest.SkipTest):
-            self.describe_failure(state, found[0])
+            self._describe_failure(state, found[0])
         raise_first(found)
 
 

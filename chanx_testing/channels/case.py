@@ -247,18 +247,18 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
                 vars(self).pop(name, None)
 
     @contextmanager
-    def around_test_method(self) -> Iterator[list[Any]]:
+    def _around_test_method(self) -> Iterator[list[Any]]:
         """Hold every communicator that starts, whoever made it."""
         with connections_of_test() as communicators:
             yield communicators
 
-    async def before_async_test(self) -> None:
+    async def _before_async_test(self) -> None:
         """Make the headers that ``setUp`` has not made: async ones, or overridden."""
         if inspect.iscoroutinefunction(self.get_ws_headers):
             self.ws_headers = self._checked(await self.get_ws_headers())
         await sync_to_async(self._prepare_handshake)()
 
-    async def after_async_test(self, state: list[Any]) -> list[BaseException]:
+    async def _after_async_test(self, state: list[Any]) -> list[BaseException]:
         """Close every connection of this test and return what nobody has seen."""
         found = await close_all(state)
         await forget_messages()
@@ -269,11 +269,11 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
                 found.append(warning)
         return found
 
-    def after_sync_test(self, state: list[Any]) -> list[BaseException]:
+    def _after_sync_test(self, state: list[Any]) -> list[BaseException]:
         """Return what the applications raised; their loops have ended already."""
         return [error for each in state for error in each.unseen_errors()]
 
-    def describe_failure(self, state: list[Any], error: BaseException) -> None:
+    def _describe_failure(self, state: list[Any], error: BaseException) -> None:
         """Add the transcript of every connection."""
         for communicator in state:
             communicator.add_transcript(error)

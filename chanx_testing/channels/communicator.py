@@ -10,6 +10,7 @@ from chanx_testing.channels.layers import layers_watched
 from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
+from chanx_testing.core.settings import SETTINGS
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -44,10 +45,12 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
             "pass headers=chanx_testing.channels.login.handshake_headers(application)."
         )
 
-    @classmethod
-    def framework_setting(cls, name: str) -> Any:
-        """Return ``CHANX[name]`` as it is now, otherwise the default."""
-        return chanx_setting(name)
+    def resolve_setting(self, name: str) -> Any:
+        """Return what the consumer says of a setting, otherwise ``settings.CHANX``."""
+        if hasattr(self.consumer, "resolve_setting"):
+            return super().resolve_setting(name)
+        own = getattr(self.consumer, SETTINGS[name].attribute or "", None)
+        return chanx_setting(name) if own is None else own
 
 
 @contextmanager

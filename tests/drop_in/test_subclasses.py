@@ -1,11 +1,14 @@
 """Subclasses as suites have them, and every way to construct a communicator."""
 
+from typing import Literal
+
 import pytest
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
 
 from chanx_testing.channels.testing import WebsocketCommunicator
+from chanx_testing.messages.base import BaseMessage
 from tests.support import apps
 
 
@@ -245,6 +248,73 @@ class TestNamesOfTheirOwn:
             await communicator.wait()
             assert getattr(communicator, name) is marker
         assert not any(name.startswith("__") for name in vars(communicator))
+
+    async def test_settings_of_their_own(self):
+        class Own(WebsocketCommunicator):
+            def resolve_setting(self, name):
+                own = {"MESSAGE_ACTION_KEY": "kind", "CAMELIZE": True}
+                return own[name] if name in own else super().resolve_setting(name)
+
+        class Big(BaseMessage):
+            action: Literal["big"] = "big"
+            big_name: str = ""
+
+        async with Own(Echo.as_asgi(), "/", message_types=[Big]) as communicator:
+            assert communicator.action_key == "kind"
+            await communicator.send_message(Big())
+            assert await communicator.receive_json_from() == {
+                "kind": "big",
+                "bigName": "",
+                "payload": None,
+            }
+
+    async def test_an_action_key_made_of_ours(self):
+        class Own(WebsocketCommunicator):
+            @property
+            def action_key(self):
+                return "x_" + super().action_key
+
+        async with Own(Echo.as_asgi(), "/") as communicator:
+            for _ in range(2):
+                await communicator.receive_nothing()
+                assert communicator.action_key == "x_action"
+
+    async def test_attributes_that_are_set_before_the_constructor_runs(self):
+        class Own(WebsocketCommunicator):
+            def __init__(self, application, path):
+                self.application = self.scope = self.consumer = application
+                self.input_queue = self.output_queue = None
+                super().__init__(application, path)
+
+            def find_consumer(self, application, path):
+                assert self.scope["path"] == path
+                return super().find_consumer(application, path)
+
+        async with Own(Echo.as_asgi(), "/") as communicator:
+            assert communicator.consumer is Echo
+
+    async def test_a_scope_of_their_own(self):
+        class Own(WebsocketCommunicator):
+            @property
+            def scope(self):
+                return {**self.made, "path": "/own/"}
+
+            @scope.setter
+            def scope(self, scope):
+                self.made = scope
+
+        async with Own(Scope.as_asgi(), "/") as communicator:
+            assert (await communicator.receive_json_from())["path"] == "/own/"
+
+    async def test_a_transcript_of_their_own(self):
+        class Own(WebsocketCommunicator):
+            def add_transcript(self, error):
+                error.add_note("mine")
+
+        async with Own(Echo.as_asgi(), "/") as communicator:
+            with pytest.raises(TimeoutError) as caught:
+                await communicator.receive_output()
+        assert caught.value.__notes__ == ["mine"]
 
     async def test_a_method_of_a_common_name(self):
         class Own(WebsocketCommunicator):

@@ -131,6 +131,66 @@ def test_each_test_numbers_its_connections(
     result.assert_outcomes(passed=4)
 
 
+def test_a_connection_may_be_older_than_the_test_that_uses_it(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    """What the test before has left unread is not the answer to this one's act."""
+    result = run(
+        """
+    import json
+    import pytest_asyncio
+    from typing import Literal
+    from chanx_testing.core.observe.reports import Broadcast, announce
+    from chanx_testing.core.testing import WebsocketCommunicator
+    from chanx_testing.messages.base import BaseMessage
+
+    class Said(BaseMessage):
+        action: Literal["said"] = "said"
+        payload: int
+
+    events = {}
+
+    async def application(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        queue = events["queue"] = asyncio.Queue()
+        reading = asyncio.ensure_future(receive())
+        while not reading.done():
+            waiting = asyncio.ensure_future(queue.get())
+            await asyncio.wait([reading, waiting], return_when="FIRST_COMPLETED")
+            if not waiting.done():
+                waiting.cancel()
+                break
+            for content in (waiting.result(), {"action": "group_complete"}):
+                if content is not None:
+                    await send({"type": "websocket.send", "text": json.dumps(content)})
+
+    def broadcast(content):
+        announce(Broadcast("broadcast_event", object, Said(payload=0)))
+        events["queue"].put_nowait(content)
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def connection():
+        communicator = WebsocketCommunicator(application, "/", message_types=[Said])
+        async with communicator:
+            yield communicator
+
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    async def test_leaves_a_signal_unread(connection):
+        broadcast(None)
+        await connection.wait_until_idle()
+
+    async def test_acts_anew(connection):
+        broadcast({"action": "said", "payload": 7})
+        (message,) = await connection.receive_all_messages("group_complete")
+        assert message.payload == 7
+    """,
+        *WITH_PYTEST_ASYNCIO,
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_factory_of_the_users_own_stays(run: Callable[..., pytest.RunResult]) -> None:
     result = run(
         """

@@ -7,21 +7,29 @@ from contextlib import contextmanager
 
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import Broadcast
-from chanx_testing.core.trace.timeline import Timeline, known_timeline
+from chanx_testing.core.trace.timeline import (
+    Timeline,
+    running_timeline,
+    running_timelines,
+)
 
-_lock = threading.Lock()
-# How many applications run for each timeline.
+# Re-entrant: a garbage collection may come in between and end an application.
+_lock = threading.RLock()
+# How many applications run that were started on each timeline.
 _open: Counter[Timeline] = Counter()
 
 
 @contextmanager
 def broadcasts_are_acts(timeline: Timeline) -> Iterator[None]:
-    """Note the broadcasts of the test on ``timeline`` while the block runs.
+    """Note the broadcasts of tests in their order while the block runs.
 
     A broadcast of an application is not an act of the test. One that comes from a
     thread which knows of no test counts for every test that runs. In doubt this fails a
     test, whose completion signal is passed over; otherwise a signal could be taken for
     the answer to a later step, and the test would pass.
+
+    Args:
+        timeline: That of the test whose application runs.
     """
     with _lock:
         if not _open:
@@ -42,8 +50,11 @@ def _note(broadcast: Broadcast) -> None:
     # Inside an application: the broadcast is the application's.
     if reports.watcher.get() is not None:
         return
-    known = known_timeline()
+    if (running := running_timeline()) is not None:
+        running.test_acted()
+        return
+    # Its loop alone says little: a thread may have one of its own, and work for a test.
     with _lock:
-        timelines = tuple(_open) if known is None else (known,)
+        timelines = {*_open, *running_timelines()}
     for timeline in timelines:
         timeline.test_acted()

@@ -15,6 +15,7 @@ from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.trace.showing import conceal, shorten, show_message
+from chanx_testing.core.trace.timeline import timeline_here
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -59,7 +60,7 @@ class Collection:
         self._deadline = deadline
         # Looked at once: what the test does while messages are collected does not make
         # those older that it waits for.
-        self._last_act = connection.timeline.last_act
+        self._last_act = timeline_here().last_act
         self._contents: list[Any] = []
         self._completions: list[str] = []
         # The last completion signal that belonged to an earlier step of the test.

@@ -14,19 +14,20 @@ from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_communicator import (
     FrameCommunicator,
     Headers,
-    speaking,
 )
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.handshake import Handshake
-from chanx_testing.core.client.language import Language, default_setting
+from chanx_testing.core.client.overridable import overridable_property
 from chanx_testing.core.client.timeouts import (
     ANSWER_SECONDS,
     AUTH_SECONDS,
     QUIET_SECONDS,
+    deadline_after,
 )
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe.foreign import failures_reported, methods_in_background
 from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
+from chanx_testing.core.settings import SETTINGS
 from chanx_testing.core.trace.showing import conceal, shorten, show_message
 from chanx_testing.messages.outgoing import AuthenticationMessage
 
@@ -70,8 +71,6 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         lifespan: bool | None = None,
         peer: Peer | None = None,
     ) -> None:
-        if consumer is None and isinstance(path, str):
-            consumer = self.find_consumer(application, path)
         FrameCommunicator.__init__(
             self,
             application,
@@ -80,9 +79,14 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             subprotocols,
             spec_version,
             lifespan=lifespan,
-            language=Language(consumer, message_types, self.framework_setting),
+            message_types=message_types,
             peer=peer,
         )
+        self.consumer: Any = (
+            consumer if consumer is not None else self.find_consumer(application, path)
+        )
+        if self.consumer is not None:
+            self._chanx.transcript.consumer = self.consumer.__name__
 
     # Hooks.
 
@@ -96,7 +100,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         A consumer of another package is made to report its errors; see also
         :attr:`background_methods` and :meth:`FrameCommunicator.application_guard`.
         """
-        consumer = self._chanx.language.consumer
+        consumer = self.consumer
         names = {
             *self.background_methods,
             *getattr(consumer, "background_methods", ()),
@@ -118,28 +122,22 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             # handshake.
             return None
 
-    @classmethod
-    def framework_setting(cls, name: str) -> Any:
-        """Return the value of a setting that the consumer leaves open."""
-        return default_setting(name)
-
-    # The consumer's language.
-
-    @property
-    def consumer(self) -> Any:
-        """The consumer class, given or found; None where it is not known."""
-        return self._chanx.language.consumer
-
-    @consumer.setter
-    def consumer(self, consumer: Any) -> None:
-        self._chanx.language.consumer = consumer
-
     def resolve_setting(self, name: str) -> Any:
         """Return the value of a ``CHANX`` setting for this conversation.
 
-        The consumer decides where it can, otherwise :meth:`framework_setting`.
+        The consumer decides where it can, otherwise the default.
         """
-        return self._chanx.language.setting(name)
+        resolve = getattr(self.consumer, "resolve_setting", None)
+        if resolve is not None:
+            return resolve(name)
+        setting = SETTINGS[name]
+        own = getattr(self.consumer, setting.attribute or "", None)
+        return setting.default if own is None else own
+
+    @overridable_property
+    def action_key(self) -> str:
+        """The key on the wire that distinguishes one message from another."""
+        return str(self.resolve_setting("MESSAGE_ACTION_KEY"))
 
     # Verbs.
 
@@ -178,7 +176,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
                 f"send_message() takes a message object, not {type(message).__name__}; "
                 f"send_json() takes plain data."
             )
-        await self.send_json_to(speaking(self).language.encode(message))
+        await self.send_json_to(self._chanx.language.encode(message))
 
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""
@@ -208,9 +206,9 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             AssertionError: The connection was closed, or the frame is not JSON.
             TypeError: The types are not known.
         """
-        connection = speaking(self)
+        connection = self._chanx
         connection.language.require_types(connection.transcript.path)
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         while True:
             found = await connection.peek_in_time(deadline)
             if not isinstance(found, Frame):
@@ -239,7 +237,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             Exception: What the application raised, if it sent nothing before.
         """
         connection = self._chanx
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         collected: list[Any] = []
         while is_data(await connection.peek_in_time(deadline)):
             collected.append(await self.receive_json_from(deadline.remaining()))
@@ -277,9 +275,9 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             types. Exception: What the application raised instead. TypeError: The types
             are not known.
         """
-        connection = speaking(self)
+        connection = self._chanx
         connection.language.require_types(connection.transcript.path)
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         collection = Collection(stop_action, connection, deadline)
         while not collection.done:
             found = await connection.peek_in_time(deadline)
@@ -324,10 +322,10 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         expected = send_authentication_message
         if expected is None:
             expected = bool(self.resolve_setting("SEND_AUTHENTICATION_MESSAGE"))
-        connection = speaking(self)
+        connection = self._chanx
         message = None
         if expected:
-            deadline = connection.deadline(max_auth_time, self.timeout_scale)
+            deadline = deadline_after(max_auth_time, self.timeout_scale)
             wanted = authentication_wanted(connection)
             found = await connection.peek(deadline)
             if not isinstance(found, Frame):
@@ -343,7 +341,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             message = AuthenticationMessage.model_validate(
                 connection.language.with_python_keys(content)
             )
-        rest = connection.deadline(after_auth_time, self.timeout_scale)
+        rest = deadline_after(after_auth_time, self.timeout_scale)
         await connection.settle(rest)
         return message
 

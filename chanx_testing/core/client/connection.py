@@ -9,8 +9,8 @@ its application is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
 from chanx_testing.core import idle
@@ -29,11 +29,11 @@ from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
-from chanx_testing.core.client.timeouts import Deadline, deadline_after
+from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.observe.reports import watcher
 from chanx_testing.core.trace.showing import show_path
-from chanx_testing.core.trace.timeline import Timeline, TimelineOfFirstUse
+from chanx_testing.core.trace.timeline import Timeline, timeline_here
 from chanx_testing.core.trace.transcript import Transcript
 
 # Their frames say nothing to whoever reads a failure.
@@ -60,6 +60,7 @@ class Connection:
     """One connection of one communicator.
 
     Args:
+        handle: Returns the communicator, or None when it is gone: a weak reference.
         peer: What is at the other end.
         scope: The ASGI scope of the handshake.
         language: How the messages of the consumer look.
@@ -85,23 +86,25 @@ class Connection:
 
     def __init__(
         self,
+        handle: Callable[[], Any],
         peer: Peer,
         scope: dict[str, Any],
         language: Language,
         *,
         lifespan: bool | None = None,
     ) -> None:
+        self._handle = handle
         self.peer = peer
         self.scope = scope
         self.language = language
         self.lifespan = ConnectionLifespan(lifespan)
         self.failures = Failures()
-        self._timeline = TimelineOfFirstUse()
         query = scope["query_string"].decode("utf-8")
-        self.transcript = Transcript(show_path(scope["path"], query), self._timeline)
-        self.transcript.consumer = language.consumer_name
+        self.transcript = Transcript(show_path(scope["path"], query))
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
-        self.output_queue = FrameQueue(self._timeline, self.failures.frame_taken)
+        self.output_queue = FrameQueue(
+            on_put=self._frame_came, on_get=self.failures.frame_taken
+        )
         self.response_headers: list[tuple[bytes, bytes]] | None = None
         self.started = False
         self.event_loop: asyncio.AbstractEventLoop | None = None
@@ -113,17 +116,6 @@ class Connection:
         self.sent_at = 0
         self._rules = Rules()
 
-    # The test it belongs to.
-
-    @property
-    def timeline(self) -> Timeline:
-        """The order of the test that first used the connection."""
-        return self._timeline.get()
-
-    def deadline(self, timeout: Any, scale: Callable[[], float]) -> Deadline:
-        """Return the deadline of a verb that begins now; see :func:`deadline_after`."""
-        return deadline_after(timeout, scale, self.timeline)
-
     # The application.
 
     @property
@@ -131,28 +123,26 @@ class Connection:
         """Whether the application has ended, for whatever reason."""
         return self.started and self.peer.task.done()
 
-    def start(self, guard: Callable[[], AbstractContextManager[Any]]) -> None:
+    def start(self, guard: AbstractContextManager[Any]) -> None:
         """Start the application.
 
         Args:
-            guard: Makes the context that is open for the whole life of the application.
+            guard: The context that is open for the whole life of the application. The
+                peer enters it, in the context of the application.
         """
         self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
-        with ExitStack() as stack:
-            stack.enter_context(guard())
-            stack.enter_context(broadcasts_are_acts(self.timeline))
-            self.event_loop = asyncio.get_running_loop()
-            self.transcript.begin()
-            self.peer.start(
-                self.scope,
-                self.input_queue.get,
-                self._send_by_rules,
-                guard=stack.pop_all(),
-                failures=self.failures,
-                note=self.transcript.note,
-                end_was_read=self._end_was_read,
-                on_end=self.output_queue.wake_all,
-            )
+        self.event_loop = asyncio.get_running_loop()
+        self.transcript.begin()
+        self.peer.start(
+            self.scope,
+            self.input_queue.get,
+            self._send_by_rules,
+            guard=_noting_acts(guard, timeline_here()),
+            failures=self.failures,
+            note=self.transcript.note,
+            end_was_read=self._end_was_read,
+            on_end=self.output_queue.wake_all,
+        )
         self.started = True
 
     def require_started(self) -> None:
@@ -199,7 +189,7 @@ class Connection:
             ProtocolError: The application may not send that, or not now.
         """
         self._rules.check(message)
-        self._frame_came(self.output_queue.add(message))
+        self.output_queue.put_nowait(message)
         # A server lets an application wait while its client does not read. Here it must
         # at least let the test run, which otherwise could not even end it.
         if self.output_queue.qsize() % UNREAD_FRAMES == 0:
@@ -227,6 +217,8 @@ class Connection:
                 self._send_disconnect(self.closed.code, self.closed.reason)
             else:
                 self._send_disconnect(REFUSED)
+            # One verb takes the close; no other has anything more to wait for.
+            self.output_queue.wake_all()
         elif self.failures.unanswered and self.language.is_error(frame):
             self.failures.error_frame_came(frame)
 
@@ -289,6 +281,7 @@ class Connection:
         handshake = Handshake.deny(answer["status"], headers, body)
         self.closed = Closed(code=handshake.status, accepted=False)
         self._send_disconnect(REFUSED)
+        self.output_queue.wake_all()
         return handshake
 
     # What goes to the application, and what comes from it.
@@ -302,7 +295,7 @@ class Connection:
         if self.ended:
             self.raise_crash()
         self.transcript.add("→", message)
-        self.sent_at = self.timeline.test_acted()
+        self.sent_at = timeline_here().test_acted()
         if message.get("type") == "websocket.disconnect":
             self.disconnect_sent = True
         await self.input_queue.put(message)
@@ -446,6 +439,7 @@ class Connection:
 
         A finalizer calls it, in any thread, and perhaps after the loop was closed.
         """
+        self.output_queue.forget_owner()
         if self.started and not self.ended:
             self.peer.stop()
 
@@ -471,6 +465,14 @@ class Connection:
         return error
 
     def add_transcript(self, error: BaseException) -> None:
+        """Have the communicator add what was said to ``error``."""
+        handle = self._handle()
+        if handle is None:
+            self.transcribe(error)
+        else:
+            handle.add_transcript(error)
+
+    def transcribe(self, error: BaseException) -> None:
         """Add what was said on this connection to ``error``, as a note, once."""
         closing = []
         if self.started:
@@ -517,3 +519,11 @@ class Connection:
             f"none came in that time ({verdict}). The application lives on; if it "
             f"needs longer, pass a larger timeout=."
         )
+
+
+@contextmanager
+def _noting_acts(
+    guard: AbstractContextManager[Any], timeline: Timeline
+) -> Iterator[None]:
+    with guard, broadcasts_are_acts(timeline):
+        yield

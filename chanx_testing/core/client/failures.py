@@ -113,6 +113,8 @@ class Failures:
         self._crash_seen = True
         if self._retrieve is not None:
             self._retrieve()
+            # It holds the peer, which holds this.
+            self._retrieve = None
 
     # What the test expects.
 

@@ -6,11 +6,13 @@ the connection, never private ones.
 
 import asyncio
 import json
+import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from chanx_testing.core import idle
@@ -33,7 +35,11 @@ from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.overridable import overridable_property
 from chanx_testing.core.client.scope import websocket_scope
 from chanx_testing.core.client.teardown import leave_after, note_started
-from chanx_testing.core.client.timeouts import ANSWER_SECONDS, QUIET_SECONDS
+from chanx_testing.core.client.timeouts import (
+    ANSWER_SECONDS,
+    QUIET_SECONDS,
+    deadline_after,
+)
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.trace.transcript import Transcript
 
@@ -65,7 +71,7 @@ class FrameCommunicator:
             :func:`~chanx_testing.core.client.lifespan.has_lifespan`. Inside a block of
             :func:`~chanx_testing.core.client.lifespan.lifespan` the block does so
             instead.
-        language: How the messages of the consumer look.
+        message_types: Message classes to decode with.
         peer: What is at the other end. None: ``application``, in memory.
 
     Raises:
@@ -85,17 +91,22 @@ class FrameCommunicator:
         spec_version: str | int | None = None,
         *,
         lifespan: bool | None = None,
-        language: Language | None = None,
+        message_types: Iterable[type[BaseModel]] | None = None,
         peer: Peer | None = None,
     ) -> None:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
-        self._chanx = Connection(
-            peer if peer is not None else ApplicationUnderTest(application),
-            websocket_scope(path, headers, subprotocols, spec_version),
-            language if language is not None else Language(),
-            lifespan=lifespan,
+        if peer is None:
+            peer = ApplicationUnderTest(application)
+        self.application: Application = peer.application
+        self.scope: dict[str, Any] = websocket_scope(
+            path, headers, subprotocols, spec_version
         )
+        handle = weakref.ref(self)
+        language = Language(handle, message_types)
+        self._chanx = Connection(handle, peer, self.scope, language, lifespan=lifespan)
+        self.input_queue: asyncio.Queue[AsgiMessage] = self._chanx.input_queue
+        self.output_queue: FrameQueue = self._chanx.output_queue
 
     # Hooks.
 
@@ -115,34 +126,6 @@ class FrameCommunicator:
         return timeouts.environment_scale() or 1.0
 
     # Attributes.
-
-    @property
-    def application(self) -> Application:
-        """The ASGI application."""
-        return self._chanx.peer.application
-
-    @application.setter
-    def application(self, application: Application) -> None:
-        self._chanx.peer.application = application
-
-    @property
-    def scope(self) -> dict[str, Any]:
-        """The ASGI connection scope, live until the application starts."""
-        return self._chanx.scope
-
-    @scope.setter
-    def scope(self, scope: dict[str, Any]) -> None:
-        self._chanx.scope = scope
-
-    @property
-    def input_queue(self) -> "asyncio.Queue[AsgiMessage]":
-        """The ASGI messages that the application has not read yet."""
-        return self._chanx.input_queue
-
-    @property
-    def output_queue(self) -> FrameQueue:
-        """The ASGI messages that the test has not received yet."""
-        return self._chanx.output_queue
 
     @property
     def future(self) -> "asyncio.Task[Any]":
@@ -168,11 +151,6 @@ class FrameCommunicator:
     def closed(self) -> Closed | None:
         """How the application closed the connection, or None while it has not."""
         return self._chanx.closed
-
-    @overridable_property
-    def action_key(self) -> str:
-        """The key on the wire that distinguishes one message from another."""
-        return self._chanx.language.action_key
 
     # Verbs: raw ASGI.
 
@@ -206,7 +184,7 @@ class FrameCommunicator:
             Exception: What the application raised, once its messages are taken.
         """
         connection = self._chanx
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         return await connection.take(deadline, "a frame")
 
     # Verbs: the connection.
@@ -233,9 +211,9 @@ class FrameCommunicator:
             RuntimeError: The connection was opened before.
             Exception: What the application raised.
         """
-        connection = self._chanx
+        connection = prepared(self)
         connection.open()
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         await connection.lifespan.start(self.application, connection.scope)
         await self.send_input({"type": "websocket.connect"})
         found = await connection.peek(deadline)
@@ -319,7 +297,7 @@ class FrameCommunicator:
             connection.require_own_loop(to_end=True)
             if not connection.ended:
                 try:
-                    deadline = connection.deadline(timeout, self.timeout_scale)
+                    deadline = deadline_after(timeout, self.timeout_scale)
                     if not connection.disconnect_sent:
                         connection.left = code
                         await self.send_input(disconnect_event(code, reason))
@@ -349,7 +327,7 @@ class FrameCommunicator:
             Exception: What the application raised.
         """
         connection = running(self)
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         while not connection.ended:
             verdict = await connection.output_queue.change(deadline)
             if verdict is None:
@@ -376,7 +354,7 @@ class FrameCommunicator:
             otherwise false; its ``reasons`` say what could still happen, or why nothing
             can be proved.
         """
-        deadline = self._chanx.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         return await idle.wait_until_idle(deadline.remaining())
 
     def stop(self, exceptions: bool = True) -> None:
@@ -506,8 +484,8 @@ class FrameCommunicator:
             NotConnected: The connection was never opened.
             Exception: What the application raised, if it has ended with it.
         """
-        connection = speaking(self)
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        connection = self._chanx
+        deadline = deadline_after(timeout, self.timeout_scale)
         found = await what_comes(connection, deadline)
         if found and self.receive_nothing_raises:
             raise unexpected(connection, found)
@@ -534,7 +512,7 @@ class FrameCommunicator:
             Exception: What the application raised instead.
         """
         connection = self._chanx
-        deadline = connection.deadline(timeout, self.timeout_scale)
+        deadline = deadline_after(timeout, self.timeout_scale)
         return await close_comes(connection, deadline, code, reason)
 
     # What a test, and whoever runs it, may ask.
@@ -571,11 +549,23 @@ class FrameCommunicator:
 
     def add_transcript(self, error: BaseException) -> None:
         """Add what was said on this connection to ``error``, as a note, once."""
-        self._chanx.add_transcript(error)
+        self._chanx.transcribe(error)
 
 
 # What the verbs share. These are functions, as a subclass may have the name of a method
 # for something of its own.
+
+
+def prepared(communicator: FrameCommunicator) -> Connection:
+    """Return the connection of a communicator, which is about to start.
+
+    Until then the test may change the scope, and the application too.
+    """
+    connection = communicator._chanx
+    if not connection.started:
+        connection.scope = communicator.scope
+        connection.peer.application = communicator.application
+    return connection
 
 
 def running(communicator: FrameCommunicator) -> Connection:
@@ -584,25 +574,9 @@ def running(communicator: FrameCommunicator) -> Connection:
     Raises:
         WrongEventLoop: The application runs on another loop.
     """
-    connection = communicator._chanx
+    connection = prepared(communicator)
     if not connection.started:
-        speaking(communicator).start(communicator.application_guard)
+        connection.start(communicator.application_guard())
         note_started(communicator)
     connection.require_own_loop()
-    return connection
-
-
-def speaking(communicator: FrameCommunicator) -> Connection:
-    """Return the connection of a communicator, for a verb that looks at messages.
-
-    The key of the action is that of the consumer, unless a subclass has an attribute
-    ``action_key`` of its own: then it is the present value of that.
-    """
-    connection = communicator._chanx
-    is_own = type(
-        communicator
-    ).action_key is not FrameCommunicator.action_key or "action_key" in vars(
-        communicator
-    )
-    connection.language.own_action_key = communicator.action_key if is_own else None
     return connection

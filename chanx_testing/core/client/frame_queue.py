@@ -15,7 +15,7 @@ from typing import Any, Final
 from chanx_testing.core import idle
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
-from chanx_testing.core.trace.timeline import TimelineOfFirstUse
+from chanx_testing.core.trace.timeline import next_number
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -82,6 +82,10 @@ def _place(taker: _Taker) -> int:
     return taker.asked
 
 
+def _nobody(frame: Frame) -> None:
+    pass
+
+
 def _wake(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
@@ -102,16 +106,14 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
     stands outside this order.)
 
     Args:
-        timeline: The order of the test.
+        on_put: Called with each frame that comes, before a verb runs that was woken.
         on_get: Called with each frame that is taken.
     """
 
     def __init__(
-        self,
-        timeline: TimelineOfFirstUse,
-        on_get: Callable[[Frame], None],
+        self, on_put: Callable[[Frame], None], on_get: Callable[[Frame], None]
     ) -> None:
-        self._timeline = timeline
+        self._on_put = on_put
         self._on_get = on_get
         # Verbs that only look, and those that take, in the order in which they asked.
         self._onlookers: set[asyncio.Future[None]] = set()
@@ -124,21 +126,26 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         self._queue: deque[Frame] = deque()
 
     def _put(self, item: AsgiMessage) -> None:
-        self._queue.append(Frame(item, self._timeline.get().next()))
+        frame = Frame(item, next_number())
+        self._queue.append(frame)
         if self._takers:
             self._promise()
         for onlooker in self._onlookers:
             _wake(onlooker)
+        self._on_put(frame)
 
     def _get(self) -> AsgiMessage:
         frame = self._queue.popleft()
         self._on_get(frame)
         return frame.message
 
-    def add(self, message: AsgiMessage) -> Frame:
-        """Put a message; return its frame."""
-        self.put_nowait(message)
-        return self._queue[-1]
+    def forget_owner(self) -> None:
+        """Call nobody any more: whoever owns the queue is about to go.
+
+        The owner and the queue hold each other. Without this it would take a garbage
+        collection to be rid of both.
+        """
+        self._on_put = self._on_get = _nobody
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -171,7 +178,7 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
                 _wake(taker.future)
 
     def wake_all(self) -> None:
-        """Have every verb that waits look again: the application has ended."""
+        """Have every verb that waits look again: no more frames may come."""
         for onlooker in self._onlookers:
             _wake(onlooker)
         for taker in self._takers:
@@ -212,17 +219,27 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         bisect.insort(self._takers, taker, key=_place)
         try:
             verdict = await idle.wait(taker.future, deadline.remaining())
-        finally:
-            self._takers.remove(taker)
-            self._promised -= taker.promised
-            over = deadline.look()
-            if self._takers:
-                # This verb takes its frame as soon as it returns from here, before the
-                # callback. If it does not (it was cancelled, or its time was over), the
-                # frame is for the next verb, which would otherwise wait with a frame in
-                # the queue.
-                loop.call_soon(self._promise)
+        except BaseException:
+            self._leave(taker)
+            # Its frame is for the next verb, before one that asks only now can take it.
+            # (A loop that is closed wakes nobody; its coroutines end when collected.)
+            if not loop.is_closed():
+                self._promise()
+            raise
+        self._leave(taker)
+        over = deadline.look()
+        if verdict is not None:
+            self._promise()
+        elif self._takers:
+            # The verb takes its frame as soon as it returns from here, before the
+            # callback. If it leaves the frame, that is for the next verb, which would
+            # otherwise wait with a frame in the queue.
+            loop.call_soon(self._promise)
         return NEVER_STOPS_SENDING if verdict is None and over else verdict
+
+    def _leave(self, taker: _Taker) -> None:
+        self._takers.remove(taker)
+        self._promised -= taker.promised
 
     def in_time(self, frame: Frame, deadline: Deadline) -> bool:
         """Return whether a frame came before a verb's time was over.

@@ -14,7 +14,7 @@ from chanx_testing.core.settings import SETTINGS
 from chanx_testing.core.trace.showing import conceal, shorten
 from chanx_testing.messages.base import actions_of
 from chanx_testing.messages.outgoing import AuthenticationMessage, ErrorMessage
-from chanx_testing.messages.wire import Wire
+from chanx_testing.messages.wire import ACTION, Wire
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -23,60 +23,51 @@ __tracebackhide__ = True
 (AUTHENTICATION_ACTION,) = actions_of(AuthenticationMessage)
 
 
-def default_setting(name: str) -> Any:
-    """Return the default of a ``CHANX`` setting."""
-    return SETTINGS[name].default
-
-
 class Language:
     """What a client and a consumer say to each other.
 
+    A subclass of a communicator may have a consumer, an action key or settings of its
+    own, and change them at any time. So the communicator is asked whenever they are
+    needed, and not held.
+
     Args:
-        consumer: The consumer class, or None where it is not known.
+        handle: Returns the communicator, or None when it is gone: a weak reference.
         message_types: Message classes to decode with, for a consumer that declares
             none.
-        framework_setting: Returns the value of a setting that the consumer leaves open.
-
-    Attributes:
-        own_action_key: The key that the communicator has chosen for itself, or None.
     """
 
     def __init__(
         self,
-        consumer: Any = None,
+        handle: Callable[[], Any],
         message_types: Iterable[type[BaseModel]] | None = None,
-        framework_setting: Callable[[str], Any] = default_setting,
     ) -> None:
-        self.consumer = consumer
-        self.own_action_key: str | None = None
-        self._framework_setting = framework_setting
+        self._handle = handle
         self._given: TypeAdapter[Any] | None = (
             TypeAdapter(reduce(or_, message_types)) if message_types else None
         )
         self._completion_seen = False
 
     @property
+    def consumer(self) -> Any:
+        """The consumer class, or None where it is not known."""
+        return getattr(self._handle(), "consumer", None)
+
+    @property
     def action_key(self) -> str:
         """The key on the wire that distinguishes one message from another."""
-        if self.own_action_key is not None:
-            return self.own_action_key
-        return str(self.setting("MESSAGE_ACTION_KEY"))
+        key: str = getattr(self._handle(), "action_key", ACTION)
+        return key
 
     @property
     def consumer_name(self) -> str | None:
         """The name of the consumer, if it is known."""
-        return None if self.consumer is None else str(self.consumer.__name__)
+        consumer = self.consumer
+        return None if consumer is None else str(consumer.__name__)
 
     def setting(self, name: str) -> Any:
-        """Return the value of a ``CHANX`` setting for this conversation, as it is now.
-
-        The consumer decides where it can, otherwise the framework.
-        """
-        resolve = getattr(self.consumer, "resolve_setting", None)
-        if resolve is not None:
-            return resolve(name)
-        own = getattr(self.consumer, SETTINGS[name].attribute or "", None)
-        return self._framework_setting(name) if own is None else own
+        """Return the value of a ``CHANX`` setting for this conversation."""
+        resolve = getattr(self._handle(), "resolve_setting", None)
+        return SETTINGS[name].default if resolve is None else resolve(name)
 
     # Messages.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from chanx_testing.core.trace.timeline import Timeline
+from chanx_testing.core.trace.timeline import next_number
 
 SCALE_VARIABLE: Final = "CHANX_TEST_TIMEOUT_SCALE"
 
@@ -69,16 +69,15 @@ class Deadline:
 
     Args:
         seconds: From now; None for no limit.
-        timeline: The order of the test, in which the verb has its place.
 
     Attributes:
-        asked: That place. Frames are given to verbs in this order.
+        asked: The verb's place in the order of the test. Frames are given to verbs in
+            this order.
     """
 
-    def __init__(self, seconds: float | None, timeline: Timeline) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self.asked = timeline.next()
-        self._timeline = timeline
+        self.asked = next_number()
         self._loop = asyncio.get_running_loop()
         self._at = None if seconds is None else self._loop.time() + seconds
         self._passed_at: int | None = None
@@ -92,7 +91,7 @@ class Deadline:
     def look(self) -> bool:
         """Return whether the moment has come; note where in the order of the test."""
         if self._passed_at is None and self.remaining() == 0:
-            self._passed_at = self._timeline.next()
+            self._passed_at = next_number()
         return self._passed_at is not None
 
     def was_over_at(self, number: int) -> bool:
@@ -105,15 +104,12 @@ class Deadline:
         )
 
 
-def deadline_after(
-    timeout: Any, scale: Callable[[], float], timeline: Timeline
-) -> Deadline:
+def deadline_after(timeout: Any, scale: Callable[[], float]) -> Deadline:
     """Return the deadline of a verb that begins now.
 
     Args:
         timeout: Seconds, as the verb was given them; None for no limit.
         scale: Returns the factor for time limits that the caller did not choose.
-        timeline: The order of the test.
 
     Raises:
         TypeError: ``timeout`` is neither a number nor None.
@@ -121,7 +117,7 @@ def deadline_after(
     if timeout is not None and not isinstance(timeout, int | float):
         raise TypeError(f"A timeout is a number of seconds or None, not {timeout!r}.")
     if timeout is None or debugging():
-        return Deadline(None, timeline)
+        return Deadline(None)
     if isinstance(timeout, DefaultSeconds):
         timeout *= scale()
-    return Deadline(timeout, timeline)
+    return Deadline(timeout)

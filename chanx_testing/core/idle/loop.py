@@ -77,6 +77,7 @@ class IdleEventLoop(_Base):
         # What the constructor has registered is the loop's own wake-up pipe.
         self.descriptors.ignored.update(key.fd for key in selector.watched())
         selector.judge = self.monitor.select
+        self._judged = selector
 
     # Running.
 
@@ -132,6 +133,8 @@ class IdleEventLoop(_Base):
         """Close the loop, and forget what could have woken it."""
         super().close()
         self.monitor.timers.forget_before(None)
+        # The judge knows of the selector, through what it asks.
+        self._judged.judge = None
         self.jobs.forget()
         self.children.forget()
 

@@ -71,7 +71,8 @@ Listener = Callable[[Broadcast], None]
 
 _interceptors: list[Interceptor] = []
 _listeners: list[Listener] = []
-_lock = threading.Lock()
+# Re-entrant: a garbage collection may run a finalizer that broadcasts.
+_lock = threading.RLock()
 
 
 def add_interceptor(interceptor: Interceptor) -> None:

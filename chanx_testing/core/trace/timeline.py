@@ -9,50 +9,41 @@ import asyncio
 import itertools
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
+
+# One count for the process: a number says nothing but what came later, also where a
+# connection outlives the test that it was made in.
+_numbers = itertools.count(1)
+# The last act of the tests that have ended. A connection may be older than the test
+# that uses it, and with it the frames that are there.
+_last_act_before = 0
+
+
+def next_number() -> int:
+    """Return the next number of the order; what comes later has a larger one."""
+    return next(_numbers)
 
 
 class Timeline:
-    """The order of one test: acts of the test, frames that come, limits that pass.
+    """The order of one test, as far as it is the test's own.
 
     Attributes:
-        last_act: The number of the last act of the test; 0 before the first.
+        last_act: The number of the last act of the test, or of a test before it.
     """
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self.last_act = _last_act_before
         self._connections = itertools.count(1)
-        self.last_act = 0
-
-    def next(self) -> int:
-        """Return the next number; what comes later has a larger one."""
-        return next(self._numbers)
 
     def test_acted(self) -> int:
         """Note that the test acts on an application now; return the number."""
-        self.last_act = self.next()
+        self.last_act = next_number()
         return self.last_act
 
     def number_connection(self) -> int:
         """Return the number of a new connection of this test, from 1."""
         return next(self._connections)
-
-
-class TimelineOfFirstUse:
-    """The timeline of the test that first uses it.
-
-    A connection may be made before there is a test, or a loop, that it belongs to.
-    """
-
-    def __init__(self) -> None:
-        self._timeline: Timeline | None = None
-
-    def get(self) -> Timeline:
-        """Return the timeline: :func:`timeline_here`, at the first call."""
-        if self._timeline is None:
-            self._timeline = timeline_here()
-        return self._timeline
 
 
 _current: ContextVar[Timeline | None] = ContextVar(
@@ -73,6 +64,7 @@ def timeline_of_test() -> Iterator[Timeline]:
     Yields:
         The timeline; :func:`timeline_here` returns it inside.
     """
+    global _last_act_before
     timeline = Timeline()
     _running.append(timeline)
     token = _current.set(timeline)
@@ -81,35 +73,38 @@ def timeline_of_test() -> Iterator[Timeline]:
     finally:
         _current.reset(token)
         _running.remove(timeline)
+        _last_act_before = max(_last_act_before, timeline.last_act)
 
 
-def known_timeline() -> Timeline | None:
-    """Return the timeline that this code certainly belongs to, or None.
+def running_timeline() -> Timeline | None:
+    """Return the timeline of the test that this code certainly belongs to, or None.
 
-    It is that of the context, unless the context is older than the test: a loop that
-    serves several tests runs in the context of the first. Then it is that of the one
-    test that runs, and where several run (in threads of one process), that of the loop.
+    The context says it, unless it is older than the test: a loop that serves several
+    tests runs in the context of the first. Then the one test that runs is meant.
     """
     timeline = _current.get()
     if timeline is not None and any(timeline is running for running in _running):
         return timeline
-    if len(_running) == 1:
-        return _running[0]
-    try:
-        return _by_loop.get(asyncio.get_running_loop())
-    except RuntimeError:
-        return None
+    return _running[0] if len(_running) == 1 else None
+
+
+def running_timelines() -> tuple[Timeline, ...]:
+    """Return the timelines of all tests that run now, as their runners say."""
+    return tuple(_running)
 
 
 def timeline_here() -> Timeline:
-    """Return the timeline of the test that this code belongs to, or begin one.
+    """Return the timeline of the test that this code belongs to, a new one if need be.
 
     Where no runner has begun one, the connections of one event loop share one.
     """
-    if (timeline := known_timeline()) is not None:
+    if (timeline := running_timeline()) is not None:
         return timeline
-    timeline = Timeline()
-    # Where there is no loop, nothing is connected yet.
-    with suppress(RuntimeError):
-        _by_loop[asyncio.get_running_loop()] = timeline
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return Timeline()
+    timeline = _by_loop.get(loop)
+    if timeline is None:
+        timeline = _by_loop[loop] = Timeline()
     return timeline

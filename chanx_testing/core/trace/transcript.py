@@ -6,7 +6,11 @@ from time import perf_counter
 from typing import Any, Final, Literal
 
 from chanx_testing.core.trace.showing import show_message
-from chanx_testing.core.trace.timeline import TimelineOfFirstUse
+from chanx_testing.core.trace.timeline import (
+    Timeline,
+    running_timeline,
+    timeline_here,
+)
 
 Direction = Literal["→", "←", "·"]
 """To the application, from the application, an event beside the wire."""
@@ -19,20 +23,19 @@ class Transcript:
 
     Args:
         path: The path of the connection, as shown.
-        timeline: The order of the test. It gives the connection its number, when the
-            connection opens or is first named.
 
     Attributes:
         consumer: The name of the consumer, if it is known.
         user: The name of the user who is connected, if it is known.
     """
 
-    def __init__(self, path: str, timeline: TimelineOfFirstUse) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         self.consumer: str | None = None
         self.user: str | None = None
-        self._timeline = timeline
-        self._number: int | None = None
+        self._timeline: Timeline | None = None
+        self._number = 0
+        self._notes: list[str] = []
         self._start = perf_counter()
         self._entries: deque[tuple[float, Direction, str | Mapping[str, Any]]] = deque(
             maxlen=MAX_ENTRIES
@@ -41,9 +44,14 @@ class Transcript:
 
     @property
     def name(self) -> str:
-        """A short name for this connection, unique in its test: ``ws#1``."""
-        if self._number is None:
-            self._number = self._timeline.get().number_connection()
+        """A short name for this connection, unique in its test: ``ws#1``.
+
+        The number is given when the connection opens or is first named, and again when
+        a later test names it.
+        """
+        timeline = running_timeline() or self._timeline or timeline_here()
+        if timeline is not self._timeline:
+            self._timeline, self._number = timeline, timeline.number_connection()
         return f"ws#{self._number}"
 
     def begin(self) -> str:
@@ -86,6 +94,8 @@ class Transcript:
 
     def add_to(self, error: BaseException, closing: Iterable[str] = ()) -> None:
         """Add the transcript to ``error``, as a note, unless it has it already."""
+        # By identity: connections of several tests may have the same name.
         notes = getattr(error, "__notes__", ())
-        if not any(note.startswith(f"{self.name} ") for note in notes):
-            error.add_note(self.render(closing))
+        if not any(note is own for note in notes for own in self._notes):
+            self._notes.append(self.render(closing))
+            error.add_note(self._notes[-1])

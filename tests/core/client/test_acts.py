@@ -3,11 +3,18 @@
 import contextvars
 import threading
 
+import pytest
+
 from chanx_testing.core.client.acts import broadcasts_are_acts
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import Broadcast, announce
 from chanx_testing.core.trace.timeline import timeline_of_test
 from chanx_testing.messages.incoming import PingMessage
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_act(monkeypatch):
+    monkeypatch.setattr("chanx_testing.core.trace.timeline._last_act_before", 0)
 
 
 def broadcast():

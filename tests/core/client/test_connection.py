@@ -5,6 +5,7 @@ import contextvars
 import gc
 import time
 import weakref
+from contextlib import contextmanager
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -253,6 +254,89 @@ class TestLoops:
         async_to_sync(connection.disconnect)()
 
 
+class TestGuard:
+    """What surrounds an application is entered where the application runs."""
+
+    async def test_is_entered_and_left_in_the_context_of_the_application(self):
+        variable = contextvars.ContextVar("variable", default="test")
+        seen = []
+
+        @contextmanager
+        def guard():
+            token = variable.set("application")
+            yield
+            variable.reset(token)
+
+        class Guarded(WebsocketCommunicator):
+            def application_guard(self):
+                return guard()
+
+        async def application(scope, receive, send):
+            seen.append(variable.get())
+            await apps.silent(scope, receive, send)
+
+        async with Guarded(application, PATH):
+            assert variable.get() == "test"
+        assert seen == ["application"]
+
+    async def test_is_not_entered_where_the_application_never_runs(self):
+        entered = []
+
+        @contextmanager
+        def guard():
+            entered.append(True)
+            yield
+
+        class Guarded(WebsocketCommunicator):
+            def application_guard(self):
+                return guard()
+
+        communicator = Guarded(apps.silent, PATH)
+        communicator.future.cancel()
+        await asyncio.wait([communicator.future])
+        assert entered == []
+
+
+class TestEnd:
+    """An application is told of the end also where it has refused the handshake."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            [{"type": "websocket.close", "code": 4403}],
+            [
+                {"type": "websocket.http.response.start", "status": 403},
+                {"type": "websocket.http.response.body"},
+            ],
+        ],
+        ids=["closed", "denied"],
+    )
+    async def test_with_the_code_of_a_server(self, answer):
+        told = []
+
+        async def application(scope, receive, send):
+            await receive()
+            for message in answer:
+                await send(message)
+            told.append(await receive())
+
+        connection = client(application)
+        accepted, _ = await connection.connect()
+        assert not accepted
+        await connection.disconnect()
+        assert [(event["type"], event["code"]) for event in told] == [
+            ("websocket.disconnect", 1006)
+        ]
+
+    async def test_a_close_that_the_test_puts_there_is_a_close(self):
+        connection = client(apps.silent)
+        await connection.connect()
+        connection.output_queue.put_nowait({"type": "websocket.close", "code": 4001})
+        assert connection.closed.code == 4001
+        await connection.assert_closed(4001)
+        await connection.disconnect()
+
+
 class TestNeglect:
     async def test_warns_of_nothing_when_it_is_never_disconnected(self):
         ends = []
@@ -303,7 +387,7 @@ class TestNeglect:
     def test_there_is_one_private_attribute_and_no_private_method(self):
         """Every other private name is free for subclasses."""
         connection = client(apps.silent)
-        assert list(vars(connection)) == ["_chanx"]
+        assert [name for name in vars(connection) if name[0] == "_"] == ["_chanx"]
         private = [
             name
             for owner in type(connection).__mro__[:-1]

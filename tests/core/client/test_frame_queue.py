@@ -13,7 +13,7 @@ from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import Frame, FrameQueue
 from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.scope import websocket_scope
-from chanx_testing.core.trace.timeline import TimelineOfFirstUse
+from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.messages.base import BaseMessage
 from tests.support import apps
 
@@ -34,7 +34,7 @@ def events():
 @pytest.fixture
 def queue(events):
     return FrameQueue(
-        TimelineOfFirstUse(),
+        on_put=lambda frame: events.append(("put", frame.message)),
         on_get=lambda frame: events.append(("get", frame.message)),
     )
 
@@ -56,11 +56,17 @@ def test_shows_what_lies_in_it(queue):
     assert queue.qsize() == 1
 
 
-def test_reports_what_is_taken(queue, events):
-    frame = queue.add(TEXT)
-    assert queue.head is frame
+def test_reports_what_comes_and_goes(queue, events):
+    queue.put_nowait(TEXT)
     queue.get_nowait()
-    assert events == [("get", TEXT)]
+    assert events == [("put", TEXT), ("get", TEXT)]
+
+
+def test_reports_nothing_when_its_owner_has_gone(queue, events):
+    queue.forget_owner()
+    queue.put_nowait(TEXT)
+    assert queue.get_nowait() is TEXT
+    assert events == []
 
 
 async def test_serves_who_waits(queue):
@@ -92,22 +98,28 @@ def test_frames_are_numbered_in_their_order(queue):
     assert first.number < second.number
 
 
+def nobody():
+    """Stand for a reference to a communicator that is gone."""
+    return
+
+
 class TestOrder:
     """Frames go to the verbs that wait in the order in which those asked."""
 
     @pytest.fixture
     async def connection(self):
         connection = Connection(
+            nobody,
             ApplicationUnderTest(apps.silent),
             websocket_scope("/", None, None, None),
-            Language(),
+            Language(nobody),
         )
-        connection.start(nullcontext)
+        connection.start(nullcontext())
         yield connection
         connection.abandon()
 
     async def taken(self, connection, order, name):
-        deadline = connection.deadline(None, float)
+        deadline = Deadline(None)
         message = await connection.take(deadline, "a frame")
         order.append((name, message["n"]))
 
@@ -123,7 +135,7 @@ class TestOrder:
                 group.create_task(self.taken(connection, order, name))
             await self.turn()
             for number in range(8):
-                connection.output_queue.add({"n": number})
+                connection.output_queue.put_nowait({"n": number})
         assert order == [(number, number) for number in range(8)]
 
     async def test_one_that_comes_later_does_not_overtake_one_that_was_woken(
@@ -135,9 +147,9 @@ class TestOrder:
             await self.turn()
             # The second task is ready before the first has run with its frame.
             group.create_task(self.taken(connection, order, "second"))
-            connection.output_queue.add({"n": 1})
+            connection.output_queue.put_nowait({"n": 1})
             await asyncio.sleep(0)
-            connection.output_queue.add({"n": 2})
+            connection.output_queue.put_nowait({"n": 2})
         assert order == [("first", 1), ("second", 2)]
 
     async def test_a_frame_of_one_that_was_cancelled_goes_to_the_next(self, connection):
@@ -145,34 +157,94 @@ class TestOrder:
         first = asyncio.create_task(self.taken(connection, order, "first"))
         second = asyncio.create_task(self.taken(connection, order, "second"))
         await self.turn()
-        connection.output_queue.add({"n": 1})
+        connection.output_queue.put_nowait({"n": 1})
         first.cancel()
         await asyncio.wait([first, second])
         assert first.cancelled()
         assert order == [("second", 1)]
 
+    async def test_a_frame_of_one_that_was_cancelled_is_not_for_one_that_asks_only_now(
+        self, connection
+    ):
+        order = []
+        first = asyncio.create_task(self.taken(connection, order, "first"))
+        second = asyncio.create_task(self.taken(connection, order, "second"))
+        await self.turn()
+        connection.output_queue.put_nowait({"n": 1})
+        first.cancel()
+        late = asyncio.create_task(self.taken(connection, order, "late"))
+        await asyncio.sleep(0)
+        connection.output_queue.put_nowait({"n": 2})
+        await asyncio.wait([first, second, late])
+        assert order == [("second", 1), ("late", 2)]
+
+    async def test_a_verb_keeps_its_place_for_its_second_frame(self):
+        """Two wait; a signal comes first, which the first of them passes over."""
+        received = []
+
+        async def receive(name):
+            message = await communicator.receive_message()
+            received.append((name, message.payload))
+
+        async with WebsocketCommunicator(
+            apps.silent, "/", message_types=[Count]
+        ) as communicator:
+            tasks = [asyncio.create_task(receive(name)) for name in "ab"]
+            await self.turn()
+            queue = communicator.output_queue
+            queue.put_nowait(
+                {"type": "websocket.send", "text": '{"action":"complete"}'}
+            )
+            await self.turn()
+            for number in (1, 2):
+                text = json.dumps({"action": "count", "payload": number})
+                queue.put_nowait({"type": "websocket.send", "text": text})
+            await asyncio.gather(*tasks)
+        assert received == [("a", 1), ("b", 2)]
+
+    async def test_a_close_ends_the_waits_of_all(self):
+        """One verb takes it, and for the others nothing can come any more."""
+
+        async def closing(scope, receive, send):
+            await apps.accept(receive, send)
+            await receive()
+            await send({"type": "websocket.close", "code": 4000})
+            await asyncio.Event().wait()
+
+        communicator = WebsocketCommunicator(closing, "/")
+        await communicator.connect()
+        receives = [
+            asyncio.create_task(communicator.receive_output(None)) for _ in range(3)
+        ]
+        await self.turn()
+        await communicator.send_to("go")
+        await asyncio.wait(receives)
+        assert receives[0].result() == {"type": "websocket.close", "code": 4000}
+        for receive in receives[1:]:
+            assert "closed by the application" in str(receive.exception())
+        with pytest.raises(TimeoutError):
+            await communicator.disconnect()
+
     async def test_a_frame_that_is_left_goes_to_the_next(self, connection):
         order = []
 
         async def looks_and_leaves():
-            await connection.peek(connection.deadline(None, float))
+            await connection.peek(Deadline(None))
 
         async with asyncio.TaskGroup() as group:
             group.create_task(looks_and_leaves())
             await self.turn()
             group.create_task(self.taken(connection, order, "second"))
             await self.turn()
-            connection.output_queue.add({"n": 1})
+            connection.output_queue.put_nowait({"n": 1})
         assert order == [("second", 1)]
 
     async def test_one_that_only_looks_is_woken_too(self, connection):
         order = []
-        watching = asyncio.create_task(
-            connection.output_queue.change(connection.deadline(None, float))
-        )
+        watching = asyncio.create_task(connection.output_queue.change(Deadline(None)))
         taking = asyncio.create_task(self.taken(connection, order, "first"))
         await self.turn()
-        connection.output_queue.add({"n": 1})
+        connection.output_queue.put_nowait({"n": 1})
         await asyncio.wait([watching, taking])
         assert watching.result() is None
         assert order == [("first", 1)]
@@ -183,11 +255,11 @@ class TestOrder:
         order = []
         task = asyncio.create_task(self.taken(connection, order, "first"))
         await self.turn()
-        connection.output_queue.add({"n": 1})
+        connection.output_queue.put_nowait({"n": 1})
         assert connection.output_queue.get_nowait() == {"n": 1}
         await self.turn()
         assert not task.done()
-        connection.output_queue.add({"n": 2})
+        connection.output_queue.put_nowait({"n": 2})
         await task
         assert order == [("first", 2)]
 

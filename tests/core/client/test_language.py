@@ -12,6 +12,7 @@ from chanx_testing.core.client.communicator import (
 from chanx_testing.core.client.errors import UndeclaredMessage
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.language import Language
+from chanx_testing.core.settings import SETTINGS
 from chanx_testing.messages.base import BaseMessage
 from tests.support import apps
 
@@ -56,72 +57,82 @@ def frame(text):
     return Frame({"type": "websocket.send", "text": text}, 1)
 
 
-class TestSettings:
-    def test_the_consumer_decides(self):
-        assert Language(Speaker).setting("MESSAGE_ACTION_KEY") == "type"
-        assert Language(Speaker).action_key == "type"
+class Handle:
+    """As much of a communicator as a language asks."""
 
-    def test_a_consumer_of_this_package_is_asked(self):
-        consumer = SimpleNamespace(resolve_setting=lambda name: f"{name} resolved")
-        assert Language(consumer).setting("CAMELIZE") == "CAMELIZE resolved"
+    def __init__(self, consumer):
+        self.consumer = consumer
+        self.action_key = getattr(consumer, "discriminator_field", "action")
 
-    def test_otherwise_the_framework_decides(self):
-        language = Language(None, framework_setting=lambda name: f"{name} of it")
-        assert language.setting("CAMELIZE") == "CAMELIZE of it"
+    def resolve_setting(self, name):
+        attribute = SETTINGS[name].attribute
+        return getattr(self.consumer, attribute, SETTINGS[name].default)
 
-    def test_otherwise_the_default(self):
-        assert Language().setting("SEND_COMPLETION") is False
-        assert Language().action_key == "action"
 
-    def test_a_key_of_the_communicator_wins(self):
-        language = Language(Speaker)
-        language.own_action_key = "kind"
+def language_of(consumer=None, message_types=None):
+    handle = Handle(consumer)
+    return Language(lambda: handle, message_types)
+
+
+class TestHandle:
+    def test_is_asked_each_time(self):
+        handle = Handle(Speaker)
+        language = Language(lambda: handle)
+        assert language.action_of({"kind": "no", "type": "said"}) == "said"
+        handle.action_key = "kind"
         assert language.action_of({"kind": "said", "type": "no"}) == "said"
+
+    def test_may_be_gone(self):
+        language = Language(lambda: None)
+        assert language.consumer is None
+        assert language.action_key == "action"
+        assert language.setting("SEND_COMPLETION") is False
+        assert language.is_error(frame('{"action": "error"}'))
 
 
 class TestMessages:
     def test_travel_with_the_keys_of_the_wire(self):
-        language = Language(Speaker)
+        language = language_of(Speaker)
         content = language.encode(Said(payload="hello"))
         assert content == {"type": "said", "payload": "hello"}
         assert language.decode(content) == Said(payload="hello")
 
     def test_need_not_be_objects(self):
-        language = Language(None, [RootModel[list[int]]])
+        language = language_of(None, [RootModel[list[int]]])
         assert language.encode(RootModel([1, 2])) == [1, 2]
         assert language.decode([1, 2]).root == [1, 2]
 
     def test_that_are_not_declared_are_an_error(self):
         with pytest.raises(UndeclaredMessage, match=r"Speaker declares \(actions said"):
-            Language(Speaker).decode({"type": "shouted"})
+            language_of(Speaker).decode({"type": "shouted"})
 
     def test_of_unknown_types_are_an_error(self):
         with pytest.raises(TypeError, match="behind /ws/ is not known"):
-            Language().require_types("/ws/")
+            language_of().require_types("/ws/")
         with pytest.raises(TypeError, match="SimpleNamespace declares no messages"):
             consumer = SimpleNamespace(__name__="SimpleNamespace")
-            Language(consumer).require_types("/ws/")
+            language_of(consumer).require_types("/ws/")
 
 
 class TestSignals:
     @pytest.mark.parametrize("action", ["complete", "group_complete", "event_complete"])
     def test_of_a_consumer_that_declares_messages(self, action):
-        assert Language(Speaker).is_completion(frame(f'{{"type": "{action}"}}'))
-        assert not Language().is_completion(frame(f'{{"action": "{action}"}}'))
+        assert language_of(Speaker).is_completion(frame(f'{{"type": "{action}"}}'))
+        assert not language_of().is_completion(frame(f'{{"action": "{action}"}}'))
 
     @pytest.mark.parametrize("text", ['{"type": []}', '{"type": {}}', "[1]", "no json"])
     def test_anything_else_is_none(self, text):
-        language = Language(Speaker)
+        language = language_of(Speaker)
         assert not language.is_completion(frame(text))
         assert not language.is_error(frame(text))
         assert not language.is_authentication(frame(text))
         assert not language.note_completion(frame(text).content)
 
     def test_that_came_are_expected_again(self):
-        language = Language()
+        language = language_of()
         assert not language.sends_completion()
         assert language.note_completion({"action": "complete"})
         assert language.sends_completion()
 
     def test_are_expected_of_a_consumer_that_is_set_so(self):
-        assert Language(Speaker).sends_completion()
+        assert language_of(Speaker).sends_completion()

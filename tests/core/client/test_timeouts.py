@@ -8,7 +8,6 @@ import pytest
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.timeouts import ANSWER_SECONDS, Deadline
-from chanx_testing.core.trace.timeline import Timeline
 from tests.support import apps
 
 
@@ -16,7 +15,7 @@ def limit(seconds):
     """Return the limit that a verb keeps when it is given ``seconds``."""
     communicator = WebsocketCommunicator(apps.silent, "/")
     scale = communicator.timeout_scale
-    return timeouts.deadline_after(seconds, scale, Timeline()).seconds
+    return timeouts.deadline_after(seconds, scale).seconds
 
 
 async def test_the_environment_scales_what_the_caller_did_not_choose(monkeypatch):
@@ -71,6 +70,6 @@ def test_a_debugger_may_use_sys_monitoring():
 
 
 async def test_a_deadline_never_has_less_than_nothing_left():
-    assert Deadline(-1, Timeline()).remaining() == 0
-    assert Deadline(None, Timeline()).remaining() is None
-    assert str(Deadline(0.5, Timeline())) == "within 0.5 s"
+    assert Deadline(-1).remaining() == 0
+    assert Deadline(None).remaining() is None
+    assert str(Deadline(0.5)) == "within 0.5 s"

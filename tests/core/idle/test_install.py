@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import threading
 import unittest
 import weakref
@@ -199,6 +200,20 @@ def test_a_wrapped_select_still_judges() -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(proof())  # type: ignore[arg-type]
     assert calls
+
+
+def test_a_closed_loop_leaves_no_circle() -> None:
+    loop = IdleEventLoop()
+    loop.run_until_complete(kind_of_loop())
+    gone = [weakref.ref(loop), weakref.ref(loop.monitor), weakref.ref(loop.jobs)]
+    gc.collect()
+    gc.disable()
+    try:
+        loop.close()
+        del loop
+        assert [reference() for reference in gone] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_a_closed_loop_is_not_kept_alive() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from chanx_testing.core.trace.timeline import (
     Timeline,
-    TimelineOfFirstUse,
-    known_timeline,
+    next_number,
+    running_timeline,
     timeline_here,
     timeline_of_test,
 )
@@ -23,8 +23,16 @@ def _no_runner(monkeypatch):
 
 def test_what_comes_later_has_a_larger_number():
     timeline = Timeline()
-    frame, act, later = timeline.next(), timeline.test_acted(), timeline.next()
+    frame, act, later = next_number(), timeline.test_acted(), next_number()
     assert frame < act == timeline.last_act < later
+
+
+def test_what_a_test_did_was_done_before_the_next_one():
+    """A connection may be older than the test that uses it."""
+    with timeline_of_test() as first:
+        act = first.test_acted()
+    with timeline_of_test() as second:
+        assert second.last_act == act
 
 
 def test_connections_are_numbered_from_one():
@@ -49,7 +57,7 @@ class TestWhoseTimeline:
     def test_of_a_thread_that_knows_nothing(self):
         seen = []
         with timeline_of_test() as timeline:
-            thread = threading.Thread(target=lambda: seen.append(known_timeline()))
+            thread = threading.Thread(target=lambda: seen.append(running_timeline()))
             thread.start()
             thread.join()
         assert seen == [timeline]
@@ -70,7 +78,7 @@ class TestWhoseTimeline:
         assert asyncio.run(twice()) is not asyncio.run(twice())
 
     def test_of_nobody(self):
-        assert known_timeline() is None
+        assert running_timeline() is None
         assert timeline_here() is not timeline_here()
 
     def test_of_two_tests_that_run_in_threads_of_one_process(self):
@@ -78,12 +86,5 @@ class TestWhoseTimeline:
         with timeline_of_test():
             inside = contextvars.copy_context()
             with timeline_of_test():
-                assert contextvars.Context().run(known_timeline) is None
-                assert inside.run(known_timeline) is not None
-
-    def test_is_that_of_the_first_use(self):
-        timeline = TimelineOfFirstUse()
-        with timeline_of_test() as first:
-            assert timeline.get() is first
-        with timeline_of_test():
-            assert timeline.get() is first
+                assert contextvars.Context().run(running_timeline) is None
+                assert inside.run(running_timeline) is not None
