@@ -197,6 +197,11 @@ class TestExpectations:
         assert failures.unseen([]) == []
         assert failures.unmet_expectation() is None
 
+    def test_are_met_by_a_task(self, failures):
+        failures.expect((LookupError,))
+        assert failures.unseen([("beat", LookupError())]) == []
+        assert failures.unmet_expectation() is None
+
     def test_that_nothing_met_fail_once(self, failures):
         failures.expect((LookupError, ValueError))
         unmet = failures.unmet_expectation()
