@@ -32,10 +32,20 @@ class Peer(Protocol):
     an object with the same methods, may take its place: no connection asks which it
     has.
 
+    It has to see to this:
+
+    - What ends it is reported by ``failures.crashed()``, also a ``SystemExit``, which
+      must not leave its task.
+    - What runs for it in this process runs in a context in which
+      :data:`~chanx_testing.core.observe.reports.watcher` is a :class:`Watcher`.
+    - ``receive``, ``send``, ``end_was_read`` and ``guard`` are held for as long as it
+      runs, and not as attributes: otherwise a connection that has ended stays until a
+      garbage collection.
+
     Attributes:
-        application: The ASGI application, where there is one in this process.
-        task: The task that is done when the other end is. Only there after
-            :meth:`start`.
+        application: The ASGI application, where there is one in this process, otherwise
+            None.
+        task: The task that is done when the other end is. :meth:`start` makes it.
     """
 
     application: Application
@@ -59,11 +69,12 @@ class Peer(Protocol):
             scope: The scope of the handshake.
             receive: Returns the next ASGI message of the client.
             send: Takes an ASGI message for the client.
-            guard: A context that is to be open for the whole conversation.
+            guard: A context that is to be open for the whole conversation. The peer
+                enters it, in the context in which it runs.
             failures: Takes what goes wrong.
             note: Called with a sentence on each event beside the wire.
             end_was_read: Returns whether the other end knows that the client has left.
-            on_end: Called when the other end has ended.
+            on_end: Called when the other end has ended, and the task is done.
         """
 
     def describe(self) -> str:
