@@ -153,15 +153,10 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         return tuple(self._queue)
 
     @property
-    def head(self) -> Frame | None:
-        """The frame that is taken next, or None."""
-        return self._queue[0] if self._queue else None
-
-    @property
     def free(self) -> Frame | None:
-        """The frame that a verb may take which asks now, or None.
+        """The frame that a verb which asks now may take, or None.
 
-        None also where every frame is kept for a verb that asked earlier.
+        It is None also where every frame is kept for a verb that asked earlier.
         """
         return self._queue[0] if len(self._queue) > self._promised else None
 

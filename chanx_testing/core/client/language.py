@@ -82,9 +82,9 @@ class Language:
 
         Raises:
             UndeclaredMessage: It is of none of the types that the consumer declares.
-            TypeError: The types are not known.
         """
-        adapter = self._adapter()
+        adapter = self._adapter
+        assert adapter is not None, "a typed verb begins with require_types()"
         try:
             return adapter.validate_python(self.with_python_keys(content))
         except ValidationError as error:
@@ -115,7 +115,7 @@ class Language:
         Raises:
             TypeError: The types of the messages are not known.
         """
-        if self._find_adapter() is None:
+        if self._adapter is None:
             whose = (
                 f"{self.consumer_name} declares no messages"
                 if self.consumer is not None
@@ -127,13 +127,9 @@ class Language:
                 f"message classes, or use receive_json() and receive_all_json()."
             )
 
-    def _find_adapter(self) -> TypeAdapter[Any] | None:
+    @property
+    def _adapter(self) -> TypeAdapter[Any] | None:
         return self._given or getattr(self.consumer, "outgoing_message_adapter", None)
-
-    def _adapter(self) -> TypeAdapter[Any]:
-        adapter = self._find_adapter()
-        assert adapter is not None, "a typed verb begins with require_types()"
-        return adapter
 
     @property
     def outgoing_actions(self) -> Collection[str] | None:

@@ -49,9 +49,9 @@ def test_is_a_queue_of_messages(queue):
 
 
 def test_shows_what_lies_in_it(queue):
-    assert queue.head is None
+    assert queue.free is None
     queue.put_nowait(TEXT)
-    assert queue.head.message is TEXT
+    assert queue.free.message is TEXT
     assert [frame.message for frame in queue.frames] == [TEXT]
     assert queue.qsize() == 1
 
