@@ -39,6 +39,8 @@ from chanx_testing.core.client.teardown import (
     connections_of_test,
     end_leftovers,
 )
+from chanx_testing.core.idle.current_test import within_a_test
+from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.trace.timeline import timeline_of_test
 
 # Their frames say nothing to whoever reads a failure.
@@ -222,12 +224,22 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     def __call__(self, result: unittest.TestResult | None = None) -> None:
         """Run the test, with loops that can prove that nothing more can happen."""
-        with idle.installed(), timeline_of_test(), self._forgotten_afterwards():
+        with (
+            idle.installed(),
+            within_a_test(),
+            timeline_of_test(),
+            self._forgotten_afterwards(),
+        ):
             super().__call__(result)
 
     def debug(self) -> None:
         """Run the test without collecting its result."""
-        with idle.installed(), timeline_of_test(), self._forgotten_afterwards():
+        with (
+            idle.installed(),
+            within_a_test(),
+            timeline_of_test(),
+            self._forgotten_afterwards(),
+        ):
             super().debug()
 
     def setUp(self) -> None:
@@ -254,6 +266,8 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     async def _before_async_test(self) -> None:
         """Make the headers that ``setUp`` has not made: async ones, or overridden."""
+        # Before the fixtures: what they make is the test's, and is collected with it.
+        engage()
         if inspect.iscoroutinefunction(self.get_ws_headers):
             self.ws_headers = self._checked(await self.get_ws_headers())
         await sync_to_async(self._prepare_handshake)()

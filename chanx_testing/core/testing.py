@@ -33,6 +33,7 @@ from chanx_testing.core.idle import (
     UnsupportedLoopWarning,
     Verdict,
     VerdictKind,
+    WrongVerdict,
     background,
 )
 from chanx_testing.core.observe.capture import (
@@ -64,6 +65,7 @@ __all__ = [
     "WebsocketCommunicator",
     "WebsocketCommunicatorMixin",
     "WrongEventLoop",
+    "WrongVerdict",
     "background",
     "capture_broadcast_events",
     "lifespan",

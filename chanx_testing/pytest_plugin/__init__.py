@@ -22,7 +22,8 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     # Imported here: plugins are loaded before coverage is measured, and also in runs
     # without an asynchronous test.
     from chanx_testing.core import idle
+    from chanx_testing.core.idle.current_test import new_test
     from chanx_testing.core.trace.timeline import timeline_of_test
 
-    with idle.installed(), timeline_of_test():
+    with idle.installed(), new_test(), timeline_of_test():
         return (yield)

@@ -3,12 +3,14 @@
 import asyncio
 import functools
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from chanx_testing.core.idle import IdleEventLoop, Verdict, wait_until_idle
+from chanx_testing.core.idle.current_test import new_test
 
 # Seconds that no test may need: a wait that lasts this long has missed the proof.
 LONG = 5.0
@@ -18,6 +20,33 @@ JOB = 0.1
 AT_ONCE = 1.0
 
 
+def engaged_loop() -> IdleEventLoop:
+    """Make a loop as a test has it that has used a connection of ours."""
+    loop = IdleEventLoop()
+    loop.engage()
+    return loop
+
+
+def run_as_a_new_test(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine as a test of its own: what is there now is older than it."""
+    with new_test(), asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        return runner.run(main)
+
+
+def until_it_waits(thread: "threading.Thread | int") -> None:
+    """Return when a thread has come to rest: it is where it was a while ago."""
+    ident = thread if isinstance(thread, int) else thread.ident
+    before: object = None
+    while True:
+        frame = sys._current_frames().get(ident or 0)
+        now = None if frame is None else (frame.f_code, frame.f_lasti)
+        if now is not None and now == before:
+            return
+        before = now
+        del frame
+        time.sleep(0.002)
+
+
 def on_idle_loop(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
@@ -25,7 +54,7 @@ def on_idle_loop(
 
     @functools.wraps(test)
     def wrapper(*args: Any, **kwargs: Any) -> None:
-        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        with asyncio.Runner(loop_factory=engaged_loop) as runner:
             runner.run(test(*args, **kwargs))
 
     return wrapper

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import Broadcast
 from chanx_testing.core.trace.timeline import (
@@ -50,6 +51,7 @@ def _note(broadcast: Broadcast) -> None:
     # Inside an application: the broadcast is the application's.
     if reports.watcher.get() is not None:
         return
+    note_act()
     if (running := running_timeline()) is not None:
         running.test_acted()
         return

@@ -31,6 +31,8 @@ from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.idle.handovers import note_act
+from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.observe.reports import watcher
 from chanx_testing.core.trace.showing import show_path
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
@@ -132,6 +134,8 @@ class Connection:
         """
         self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
         self.event_loop = asyncio.get_running_loop()
+        engage()
+        note_act()
         self.transcript.begin()
         self.peer.start(
             self.scope,
@@ -295,6 +299,7 @@ class Connection:
         if self.ended:
             self.raise_crash()
         self.transcript.add("→", message)
+        note_act()
         self.sent_at = timeline_here().test_acted()
         if message.get("type") == "websocket.disconnect":
             self.disconnect_sent = True

@@ -41,6 +41,7 @@ from chanx_testing.core.client.timeouts import (
     deadline_after,
 )
 from chanx_testing.core.idle import Verdict
+from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.trace.transcript import Transcript
 
 # Their frames say nothing to whoever reads a failure.
@@ -81,6 +82,13 @@ class FrameCommunicator:
     receive_nothing_raises: bool = True
     """Whether :meth:`receive_nothing` fails where something is there. A subclass may
     set it to False to get a bool instead, as from ``channels.testing``."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Make the object, in a test that is one of ours from before it."""
+        # Objects from before that are frozen, and no collection would find one. The
+        # communicator itself must be found if it is dropped in a cycle.
+        engage()
+        return super().__new__(cls)
 
     def __init__(
         self,

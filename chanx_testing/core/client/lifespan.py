@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from chanx_testing.core.client.errors import LifespanError
 from chanx_testing.core.client.scope import ASGI_VERSION
+from chanx_testing.core.idle.waiting import engage
 
 Application = Callable[..., Any]
 Phase = Literal["startup", "shutdown"]
@@ -78,6 +79,7 @@ class Lifespan:
                 answer.
             Exception: What it raised instead of an answer.
         """
+        engage()
         loop = asyncio.get_running_loop()
         self._answers["startup"] = loop.create_future()
         self._answers["shutdown"] = loop.create_future()

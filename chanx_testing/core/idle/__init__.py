@@ -14,6 +14,7 @@ from chanx_testing.core.idle.verdict import (
     UnsupportedLoopWarning,
     Verdict,
     VerdictKind,
+    WrongVerdict,
 )
 from chanx_testing.core.idle.waiting import (
     exempt_descriptor,
@@ -30,6 +31,7 @@ __all__ = [
     "UnsupportedLoopWarning",
     "Verdict",
     "VerdictKind",
+    "WrongVerdict",
     "accounted",
     "background",
     "exempt_descriptor",

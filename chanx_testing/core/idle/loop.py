@@ -5,12 +5,15 @@ import concurrent.futures
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from contextvars import Context
 from threading import get_ident
 from typing import Any, ClassVar
 
 from chanx_testing.core.idle.clock import Clock, LoopClock
+from chanx_testing.core.idle.current_test import Engagement
 from chanx_testing.core.idle.describe import caller_place
+from chanx_testing.core.idle.handovers import noted
 from chanx_testing.core.idle.monitor import Monitor
 from chanx_testing.core.idle.selector import IdleSelector
 from chanx_testing.core.idle.sources import submissions
@@ -19,8 +22,18 @@ from chanx_testing.core.idle.sources.children import Children
 from chanx_testing.core.idle.sources.descriptors import Descriptors
 from chanx_testing.core.idle.sources.garbage import collector, is_finalizing
 from chanx_testing.core.idle.sources.jobs import Jobs
+from chanx_testing.core.idle.sources.natives import (
+    Natives,
+    is_native,
+    note_uncalled_for,
+)
+from chanx_testing.core.idle.sources.promises import Promises
 from chanx_testing.core.idle.sources.signals import Signals
-from chanx_testing.core.idle.sources.threads import Threads, note_waking_thread
+from chanx_testing.core.idle.sources.threads import (
+    Threads,
+    distrust_this_thread,
+    note_waking_thread,
+)
 from chanx_testing.core.idle.tasks import TaskRegistry
 from chanx_testing.core.idle.verdict import Deadlock, UnsafeLoopAccess
 
@@ -38,14 +51,15 @@ class IdleEventLoop(_Base):
     """
 
     detect_deadlocks: ClassVar[bool] = True
-    """Whether a run ends with :class:`~chanx_testing.core.idle.Deadlock` where its main
-    task waits for something that can never happen; otherwise it hangs."""
+    """Whether the run of a test that uses the loop, by a connection or a wait of ours,
+    ends with :class:`~chanx_testing.core.idle.Deadlock` where its main task waits for
+    something that can never happen; otherwise it hangs."""
 
     collects_garbage: ClassVar[bool] = True
     """Whether garbage is collected before a verdict, except for that of a wait for the
-    loop to settle, and what is older than the run of the loop is frozen meanwhile. A
-    subclass for tests that look at how the collector treats older objects sets it to
-    False."""
+    loop to settle. What is older than the first connection of a test is frozen for the
+    rest of the run. A subclass for tests that look at how the collector treats older
+    objects sets it to False."""
 
     def __init__(self) -> None:
         selector = IdleSelector()
@@ -53,24 +67,31 @@ class IdleEventLoop(_Base):
         self._pool: concurrent.futures.Executor | None = None
         self._pool_is_shut = False
         self._expecting_main = False
+        self._run: ExitStack | None = None
+        self._acting = False
+        self.engagement = Engagement()
         self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
         self.jobs = Jobs()
         self.children = Children()
         self.signals = Signals()
         self.accounts = Accounts()
+        self.promises = Promises()
         self.descriptors = Descriptors(selector.watched, self.accounts)
         self.monitor = Monitor(
             self,
             self._clock,
+            self.engagement,
             [
                 self.jobs,
                 self.children,
                 self.signals,
-                Threads(self.jobs),
+                self.promises,
                 self.accounts,
                 self.descriptors,
+                Natives(),
             ],
+            Threads(self.jobs),
             collects_garbage=self.collects_garbage,
         )
         super().__init__(selector)
@@ -86,15 +107,33 @@ class IdleEventLoop(_Base):
         if self._owner is not None:
             super().run_forever()  # raises: it runs already
             return
-        with (
-            collector.older_objects_frozen(self.collects_garbage),
-            submissions.counted(),
-        ):
+        with submissions.counted(), ExitStack() as self._run:
             self._owner = get_ident()
             try:
+                if self.engagement.is_on():
+                    self._act()
                 super().run_forever()
             finally:
                 self._owner = None
+                self._run = None
+                self._acting = False
+
+    def engage(self) -> None:
+        """Note that the test uses the loop, from now on to its end.
+
+        Until then the loop only observes, and a test can notice nothing of it.
+        """
+        self.engagement.begin()
+        self._act()
+
+    def _act(self) -> None:
+        """Do for the rest of the run what only a test of ours asks for."""
+        if self._run is not None and not self._acting:
+            self._acting = True
+            self._run.enter_context(noted())
+            self._run.enter_context(
+                collector.older_objects_frozen(self.collects_garbage)
+            )
 
     def run_until_complete(self, future: Any) -> Any:
         """Run until a future or a coroutine is done, and return its result.
@@ -137,6 +176,7 @@ class IdleEventLoop(_Base):
         self._judged.judge = None
         self.jobs.forget()
         self.children.forget()
+        self.promises.forget()
 
     # Time and callbacks.
 
@@ -177,10 +217,13 @@ class IdleEventLoop(_Base):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Schedule a callback from any thread; note a thread that may do so again."""
-        if get_ident() == self._owner:
+        ident = get_ident()
+        if ident == self._owner:
             self.monitor.activity += 1
         else:
             note_waking_thread()
+            if self._acting:
+                self._look_for_contradiction(ident)
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -202,9 +245,26 @@ class IdleEventLoop(_Base):
         if is_finalizing(frame):
             return  # a finalizer does not choose its thread
         error = UnsafeLoopAccess(threading.current_thread().name, caller_place(frame))
-        self.call_soon_threadsafe(self.monitor.report_unsafe_access, error)
+        self.call_soon_threadsafe(self.monitor.report, error)
+
+    def _look_for_contradiction(self, ident: int) -> None:
+        frame = sys._getframe(1)
+        if is_native(frame):
+            if not self.promises.is_open():
+                note_uncalled_for()
+            return
+        error = self.monitor.wrong_claim(ident, frame)
+        if error is not None and not is_finalizing(frame):
+            distrust_this_thread()
+            _Base.call_soon_threadsafe(self, self.monitor.report, error)
 
     # What may come from outside.
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Make a future, and note one that is completed from elsewhere."""
+        future = _Base.create_future(self)
+        self.promises.note(future, sys._getframe(1))
+        return future
 
     def run_in_executor(  # type: ignore[override]
         self,
@@ -280,7 +340,7 @@ class IdleEventLoop(_Base):
         if self._expecting_main:
             self._expecting_main = False
             self.monitor.main = task
-        if isinstance(task, asyncio.Task):
+        if self.engagement.is_on() and isinstance(task, asyncio.Task):
             self.tasks_created.add(task, kwargs.get("context"))
         return task
 

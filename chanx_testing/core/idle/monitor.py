@@ -4,7 +4,7 @@ The proof, at an entry to ``select`` with time to wait. The last step costs leas
 looked at first; the others are taken in this order:
 
 1. No source is open: no executor job, no child process, no signal handler, no outside
-   descriptor, no thread that is not parked.
+   descriptor, no future that was promised elsewhere, no thread with something in hand.
 2. The ready queue is empty, which is why asyncio has time to wait, and ``select(0)``
    finds nothing. A thread wakes the loop before it parks, and a job's result is queued
    before the job stops counting: what ended between the two steps shows here.
@@ -23,17 +23,28 @@ https://pkg.go.dev/testing/synctest
 
 import asyncio
 import math
+import threading
 import weakref
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
+from chanx_testing.core.idle import handovers
 from chanx_testing.core.idle.clock import Clock, LoopClock
-from chanx_testing.core.idle.describe import describe_task, task_is_runnable
+from chanx_testing.core.idle.current_test import Engagement
+from chanx_testing.core.idle.describe import (
+    describe_stack,
+    describe_task,
+    task_is_runnable,
+)
 from chanx_testing.core.idle.selector import Events, Select
 from chanx_testing.core.idle.sources import garbage
+from chanx_testing.core.idle.sources.descriptors import Descriptors
+from chanx_testing.core.idle.sources.other_loops import Descriptor
 from chanx_testing.core.idle.sources.source import Source
+from chanx_testing.core.idle.sources.threads import Threads
 from chanx_testing.core.idle.sources.timers import Timers
-from chanx_testing.core.idle.verdict import UnsafeLoopAccess, Verdict, VerdictKind
+from chanx_testing.core.idle.verdict import Verdict, VerdictKind, WrongVerdict
 
 # A waiter whose time is over gives the loop some more passes, so that a timer due at
 # the same moment, and the task that it wakes, still come before the verdict.
@@ -76,13 +87,39 @@ class Waiter:
         return self.deadline if self.horizon is None else now + self.horizon
 
 
+class Claim:
+    """What an IDLE verdict has said, until it can no longer be wrong.
+
+    Attributes:
+        made_at: When, in monotonic seconds.
+        until: Up to when nothing comes.
+        trusted: The threads that were taken for quiet though it is not proved.
+        handed_over: What had been handed over by then, see :mod:`.handovers`.
+    """
+
+    __slots__ = ("handed_over", "made_at", "trusted", "until")
+
+    def __init__(self, made_at: float, until: float, trusted: frozenset[int]) -> None:
+        self.made_at = made_at
+        self.until = until
+        self.trusted = trusted
+        self.handed_over = handovers.latest()
+        handovers.trust(trusted)
+
+    def holds(self, now: float) -> bool:
+        """Return whether it still says something: the test has set nothing off."""
+        return now < self.until and self.handed_over == handovers.latest()
+
+
 class Monitor:
     """What is known of one loop, and the waits on it; used on the loop's thread.
 
     Args:
         loop: The loop.
         clock: What its clock said last.
-        sources: Everything that may wake it, except its timers.
+        engagement: Whether the test that runs now uses the loop.
+        sources: Everything that may wake it, except its timers and other threads.
+        threads: The other threads.
         collects_garbage: Whether a collection comes before a verdict.
     """
 
@@ -90,7 +127,9 @@ class Monitor:
         self,
         loop: asyncio.AbstractEventLoop,
         clock: LoopClock,
+        engagement: Engagement,
         sources: Sequence[Source],
+        threads: Threads,
         *,
         collects_garbage: bool,
     ) -> None:
@@ -98,21 +137,26 @@ class Monitor:
         # garbage collection finds it.
         self._loop_ref = weakref.ref(loop)
         self._clock = clock
-        self._sources = tuple(sources)
-        self._waking = [source for source in sources if source.wakes_the_loop]
-        self._silent = [source for source in sources if not source.wakes_the_loop]
+        self._engagement = engagement
+        self._threads = threads
+        self._sources = (*sources, threads)
+        self._waking = [each for each in self._sources if each.wakes_the_loop]
+        self._silent = [each for each in self._sources if not each.wakes_the_loop]
         self._collects_garbage = collects_garbage
         self.timers = Timers()
         self.waiters: list[Waiter] = []
         # Counts what was scheduled on the loop: a change while the loop sleeps means
         # that a finalizer, a signal handler or a stray thread has scheduled something.
         self.activity = 0
-        self.unsafe_accesses: list[UnsafeLoopAccess] = []
+        self.errors: list[Exception] = []
         self.main: asyncio.Future[Any] | None = None
         self.deadlock: tuple[str, ...] | None = None
         self.cancels = 0
         self.failure: str | None = None
         self._busy_at = 0.0  # when callbacks were last ready while somebody waited
+        # Whether the loop's thread sleeps, for the monitors of other loops.
+        self._sleeping = False
+        self._claim: Claim | None = None
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -145,15 +189,67 @@ class Monitor:
             waiter.verdict = verdict
             waiter.future.set_result(None)
 
-    def report_unsafe_access(self, error: UnsafeLoopAccess) -> None:
-        """Hand the error to the first waiter, or keep it for the next one."""
+    def report(self, error: Exception) -> None:
+        """Hand an error of the loop to the first waiter, or keep it for the next."""
         self._loop.call_exception_handler({"message": str(error), "exception": error})
         for waiter in self.waiters:
             if not waiter.future.done():
                 self.waiters.remove(waiter)
                 waiter.future.set_exception(error)
                 return
-        self.unsafe_accesses.append(error)
+        self.errors.append(error)
+
+    # Claims.
+
+    def wrong_claim(self, ident: int, frame: FrameType) -> WrongVerdict | None:
+        """Return the error if a thread that reaches the loop contradicts a verdict.
+
+        Called in that thread.
+
+        Args:
+            ident: The identity of the thread.
+            frame: Where it is.
+        """
+        claim = self._claim
+        now = Clock.now()
+        if claim is None or ident not in claim.trusted or not claim.holds(now):
+            return None
+        self._claim = None
+        name = threading.current_thread().name
+        return WrongVerdict(name, describe_stack(frame), now - claim.made_at)
+
+    def acts_before(
+        self, until: float, rank: int, trusted: frozenset[Descriptor]
+    ) -> str | None:
+        """Return what may happen on this loop, for the monitor of another thread's.
+
+        See :class:`~chanx_testing.core.idle.sources.other_loops.Observed`.
+        """
+        if not self._sleeping:
+            return "its event loop is running"
+        for waiter in tuple(self.waiters):
+            # Of several loops, the one goes first whose wait ends first.
+            mine = (waiter.deadline, self._threads.rank)
+            if waiter.future.done() or waiter.horizon == 0 or mine < (until, rank):
+                return "a wait on its event loop may end first"
+        timer = self.timers.next(None)
+        if timer is not None and timer.when <= until:
+            return f"its event loop has a timer set at {timer.place}"
+        for source in self._waking:
+            if isinstance(source, Descriptors):
+                phrases = source.beyond(trusted)
+            else:
+                phrases = source.phrases() if source.is_open() else []
+            if phrases:
+                return f"its event loop waits: {phrases[0]}"
+        return None
+
+    def _sleep(self, select: Select, timeout: float | None) -> Events:
+        self._sleeping = True
+        try:
+            return select(timeout)
+        finally:
+            self._sleeping = False
 
     # The selector's side.
 
@@ -177,7 +273,11 @@ class Monitor:
             try:
                 if self.waiters:
                     return self._judge(raw, timeout)
-                if timeout is None and self.main is not None:
+                if (
+                    timeout is None
+                    and self.main is not None
+                    and self._engagement.is_on()
+                ):
                     return self._watch_for_deadlock(raw)
             except Exception as error:
                 # Raised from here it would end the whole loop. So the judge is switched
@@ -187,7 +287,7 @@ class Monitor:
             if self._serve_deadlines():
                 return []
             timeout = self._until_deadline(timeout)
-        return raw(timeout)
+        return self._sleep(raw, timeout)
 
     def _judge(self, raw: Select, timeout: float | None) -> Events:
         # The timer's own moment: asyncio took `timeout` from the time that it read
@@ -200,8 +300,10 @@ class Monitor:
         while True:
             activity = self.activity
             pause: float | None = None
-            candidate = self._candidate(Clock.now())
+            now = Clock.now()
+            candidate = self._candidate(now)
             if candidate is not None and not _any_open(self._waking):
+                self._threads.until = candidate.limit(now)
                 # An open source that wakes the loop ends the sleep below by itself; for
                 # a silent one the loop has to look again.
                 if _any_open(self._silent):
@@ -226,6 +328,8 @@ class Monitor:
                         if self.activity != activity:
                             return []
                         continue
+                    if candidate.horizon != 0:
+                        self._make_claim(now, candidate.limit(now))
                     self._release(candidate, self._idle(candidate))
                     return []
             if self._serve_deadlines():
@@ -237,15 +341,21 @@ class Monitor:
             block = self._until_deadline(block, now)
             if pause is not None and (block is None or pause < block):
                 if pause < _SHORTEST_SELECT:
-                    Clock.sleep(pause)
+                    self._sleep(_pause, pause)
                     block = 0
                 else:
                     block = pause
-            events = raw(block)
+            events = self._sleep(raw, block)
             if events or self.activity != activity:
                 return events
             if due is not None and Clock.now() >= due:
                 return []
+
+    def _make_claim(self, now: float, until: float) -> None:
+        # What does not rest on trust cannot be contradicted by a thread.
+        trusted = self._threads.trusted
+        if trusted:
+            self._claim = Claim(now, until, trusted)
 
     def _candidate(self, now: float) -> Waiter | None:
         """Return the waiter that ends first, if no timer fires before its horizon.
@@ -304,6 +414,7 @@ class Monitor:
         now = Clock.now()
         inside: list[str] = []
         outside: list[str] = []
+        self._threads.until = waiter.limit(now)
         if self.failure is not None:
             inside.append(self.failure)
         for source in self._sources:
@@ -345,7 +456,7 @@ class Monitor:
         while True:
             activity = self.activity
             if self.main is None or self.main.done() or _any_open(self._waking):
-                return raw(None)
+                return self._sleep(raw, None)
             stuck = not self._may_be_woken()
             if stuck:
                 # The same order as for a verdict: sources, descriptors, garbage. Then
@@ -358,7 +469,7 @@ class Monitor:
                 if self.activity != activity:
                     return []
                 stuck = not self._may_be_woken()
-            events = raw(0 if stuck else pause)
+            events = self._sleep(raw, 0 if stuck else pause)
             if events or self.activity != activity:
                 return events
             if stuck:
@@ -384,6 +495,11 @@ class Monitor:
             self._loop.stop()
         else:
             main.cancel("deadlock")
+
+
+def _pause(seconds: float | None) -> Events:
+    Clock.sleep(seconds or 0)
+    return []
 
 
 def _any_open(sources: Sequence[Source]) -> bool:

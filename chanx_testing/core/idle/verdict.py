@@ -80,6 +80,38 @@ class Deadlock(RuntimeError):
         return "\n".join([first, *(f"  blocked: {task}" for task in self.tasks)])
 
 
+class WrongVerdict(RuntimeError):
+    """Something reached the loop though it was said that nothing comes.
+
+    A wait had ended with an IDLE verdict, which was a mistake: a thread from before the
+    test, which still was where it had always been, has acted by itself. Whatever the
+    test has concluded from the verdict may be wrong. From now on the thread counts, so
+    the next run waits for it.
+
+    Attributes:
+        thread: The name of the thread.
+        where: Where it was, as ``function file:line``.
+        after: How many seconds after the verdict it came.
+    """
+
+    def __init__(self, thread: str, where: str, after: float) -> None:
+        self.thread = thread
+        self.where = where
+        self.after = after
+        super().__init__(thread, where, after)
+
+    def __str__(self) -> str:
+        return (
+            f"thread {self.thread} reached this event loop, from {self.where},"
+            f" {self.after * 1000:.0f} ms after a wait had ended because nothing could"
+            " come. The verdict was wrong: the thread was there before the test, was"
+            " where it had always been, and was taken for one that has nothing to do"
+            " with it. From now on it counts, and waits last while it may act. Start"
+            " it in the test, or give it a rest while the test runs, if that takes too"
+            " long"
+        )
+
+
 class UnsafeLoopAccess(RuntimeError):
     """Another thread used the loop without ``call_soon_threadsafe``.
 

@@ -3,9 +3,10 @@
 import asyncio
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from chanx_testing.core.idle.current_test import running_test
 from chanx_testing.core.idle.loop import IdleEventLoop
 from chanx_testing.core.idle.verdict import UnsupportedLoopWarning, Verdict, VerdictKind
 
@@ -54,14 +55,17 @@ async def wait(
     Raises:
         UnsafeLoopAccess: Another thread used the loop without
             ``call_soon_threadsafe``.
+        WrongVerdict: A thread has come though an earlier verdict said that nothing
+            would.
         Exception: The exception that was set on ``waiter``.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop, IdleEventLoop):
         return await _wait_for_deadline(loop, waiter, timeout)
+    loop.engage()
     monitor = loop.monitor
-    if monitor.unsafe_accesses:
-        raise monitor.unsafe_accesses.pop(0)
+    if monitor.errors:
+        raise monitor.errors.pop(0)
     entry = monitor.add(waiter, timeout, horizon)
     try:
         await waiter
@@ -85,11 +89,27 @@ async def wait_until_idle(
     Raises:
         UnsafeLoopAccess: Another thread used the loop without
             ``call_soon_threadsafe``.
+        WrongVerdict: A thread has come though an earlier verdict said that nothing
+            would.
     """
     nobody = asyncio.get_running_loop().create_future()
     verdict = await wait(nobody, timeout, horizon=horizon)
     assert verdict is not None
     return verdict
+
+
+def engage() -> None:
+    """Note that the test is one of ours, before something of it begins.
+
+    Only then do its loops do what a test could notice: end a deadlock, freeze older
+    objects, list the tasks that are created. May be called before there is a loop.
+    """
+    if (test := running_test()) is not None:
+        test.is_ours = True
+    with suppress(RuntimeError):
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, IdleEventLoop):
+            loop.engage()
 
 
 @contextmanager

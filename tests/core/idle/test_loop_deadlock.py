@@ -18,15 +18,17 @@ from chanx_testing.core.idle import (
     installed,
     wait_until_idle,
 )
-from tests.support.idle import at_once
+from chanx_testing.core.idle.waiting import engage
+from tests.support.idle import at_once, engaged_loop
 
 
 def run(main: Any) -> Any:
-    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+    with asyncio.Runner(loop_factory=engaged_loop) as runner:
         return runner.run(main)
 
 
 async def waits_for_ever() -> None:
+    engage()  # as a test does that starts a connection
     await asyncio.Queue[None]().get()
 
 
@@ -60,7 +62,7 @@ def test_the_loop_can_be_used_again() -> None:
     async def fine() -> int:
         return 1
 
-    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+    with asyncio.Runner(loop_factory=engaged_loop) as runner:
         with pytest.raises(Deadlock):
             runner.run(waits_for_ever())
         assert runner.run(fine()) == 1
@@ -90,7 +92,7 @@ def test_a_cleanup_that_waits_for_ever_too_is_given_up() -> None:
                 if cancelled.done():
                     raise
 
-    loop = IdleEventLoop()
+    loop = engaged_loop()
     cancelled: asyncio.Future[None] = loop.create_future()
     task = loop.create_task(main())
     with at_once(), pytest.raises(Deadlock):
@@ -112,7 +114,7 @@ def test_a_swallowed_deadlock_still_fails() -> None:
 
 
 def test_a_bare_coroutine_or_future_is_watched_too() -> None:
-    loop = IdleEventLoop()
+    loop = engaged_loop()
     with pytest.raises(Deadlock):
         loop.run_until_complete(waits_for_ever())
     with pytest.raises(Deadlock):
@@ -245,7 +247,7 @@ def test_a_wait_that_is_pending_gets_its_verdict_and_no_deadlock() -> None:
 
 def test_a_loop_that_runs_for_ever_is_left_alone() -> None:
     """A server in a thread waits to be fed; nobody calls that a deadlock."""
-    loop = IdleEventLoop()
+    loop = engaged_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     time.sleep(0.05)

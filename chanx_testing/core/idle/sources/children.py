@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 
@@ -43,10 +44,11 @@ class Children:
 
     def is_open(self) -> bool:
         """Return whether a child lives, or is being started."""
-        if self._transports:
-            self._transports = [
-                each for each in self._transports if each.get_returncode() is None
-            ]
+        for each in tuple(self._transports):
+            if each.get_returncode() is not None:
+                # Another thread may look at the same time.
+                with suppress(ValueError):
+                    self._transports.remove(each)
         return bool(self._transports or self._starting)
 
     may_end_a_deadlock = is_open
@@ -55,5 +57,5 @@ class Children:
         """Return the process ID of each child."""
         if not self.is_open():
             return []
-        pids = [f"child process {child.get_pid()}" for child in self._transports]
+        pids = [f"child process {each.get_pid()}" for each in tuple(self._transports)]
         return pids or ["a child process starting"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from chanx_testing.core.idle.sources.accounts import Accounts
+from chanx_testing.core.idle.sources.other_loops import Descriptor, identify
 
 # What one end of a TCP connection within this process sends can be read at the other
 # end as soon as `send` returns. That was measured on Linux alone: elsewhere a frame may
@@ -47,7 +48,13 @@ class Descriptors:
 
     def phrases(self) -> list[str]:
         """Return what each of them is."""
+        return self.beyond(frozenset())
+
+    def beyond(self, trusted: frozenset[Descriptor]) -> list[str]:
+        """Return what each of them is that is not trusted."""
         keys = self._watched()
+        if trusted:
+            keys = [key for key in keys if identify(key) not in trusted]
         accounts = self._accounts.by_descriptor()
         # One that is watched for writing too has something left to send.
         answered = {

@@ -3,17 +3,25 @@
 An async generator or a communicator that was dropped inside a reference cycle acts on
 the loop when the collector finds it. A collection before the verdict makes that happen
 first. To collect a whole Django heap takes tens of milliseconds, so everything that is
-older than the run of the loop is frozen for its duration: the collection then sees
-only what the test itself has made, in tens of microseconds.
+older than the first connection of the test is frozen for the rest of the run: the
+collection then sees only what the test itself has made, in tens of microseconds.
 
-No collection finds what is frozen, so that cannot act on the loop while it runs. But
-freezing hides the growth of the heap from the collector, which then never runs a full
-collection; that is done here instead.
+No collection finds what is frozen, so that cannot act on the loop while it runs. What
+lives how long must not change for other tests:
+
+* A run in which nobody uses a connection of ours freezes nothing.
+* Young objects are collected before they are frozen. Otherwise the garbage of an
+  earlier test would come back as old objects, which are looked at seldom.
+* What the test has dropped is collected before the run ends, for the same reason: the
+  collections before the verdicts have made old objects of it.
+* Freezing hides the growth of the heap from the collector, which then never runs a full
+  collection; that is done here instead.
 
 https://docs.python.org/3/library/gc.html#gc.freeze
 """
 
 import gc
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,12 +32,13 @@ from typing import Final
 # does so with a whole heap, which has ten thousand objects and more.
 _FROZEN_BY_PYTHON: Final = 2_000
 
-# To count the heap takes milliseconds, so it is not counted at every freeze.
-_FREEZES_PER_COUNT: Final = 16
 # The rule of CPython's collector: a full collection when the heap has grown by a
-# quarter.
+# quarter. It counts objects that it tracks; to count those takes milliseconds, and the
+# blocks of the allocator stand for them.
 _GROWTH: Final = 1.25
-_MARGIN: Final = 20_000  # objects; spares small heaps
+_MARGIN: Final = 50_000  # blocks; spares small heaps
+# Where the allocator does not count its blocks (PYTHONMALLOC=malloc), so often instead.
+_FREEZES_PER_COLLECTION: Final = 100
 
 
 class Collector:
@@ -43,13 +52,13 @@ class Collector:
         self._lock = threading.RLock()
         self._loops = 0  # that run now
         self._frozen_here = False
-        self._freezes = 0
-        self._heap_size = 0  # objects, at the last full collection; 0: not counted yet
+        self._freezes = 0  # since the last full collection
+        self._heap_size = 0  # blocks, at the last full collection; 0: not counted yet
         self._collecting: set[int] = set()  # the threads in which a collection runs
 
     @contextmanager
     def older_objects_frozen(self, wanted: bool = True) -> Iterator[None]:
-        """Keep what exists now out of collections, while a loop runs.
+        """Keep what exists now out of collections, for the rest of a loop's run.
 
         Leaves the collector alone where the user has frozen objects or switched it off.
 
@@ -74,23 +83,27 @@ class Collector:
                     with suppress(ValueError):  # somebody may have emptied the list
                         gc.callbacks.remove(self._note_collection)
                     if self._frozen_here:
+                        gc.collect()
                         gc.unfreeze()
                         self._frozen_here = False
 
     def freeze(self) -> None:
         """Freeze all objects, after a full collection if the heap has grown."""
-        gc.freeze()
+        size = sys.getallocatedblocks()
         self._freezes += 1
-        if self._freezes % _FREEZES_PER_COUNT != 1:
-            return
-        size = gc.get_freeze_count()
         if not self._heap_size:
             self._heap_size = size
-        elif size > self._heap_size * _GROWTH + _MARGIN:
-            gc.unfreeze()
+        if (
+            size > self._heap_size * _GROWTH + _MARGIN
+            if size
+            else self._freezes >= _FREEZES_PER_COLLECTION
+        ):
             gc.collect()
-            gc.freeze()
-            self._heap_size = gc.get_freeze_count()
+            self._heap_size = sys.getallocatedblocks()
+            self._freezes = 0
+        else:
+            gc.collect(1)
+        gc.freeze()
 
     def _note_collection(self, phase: str, _: object) -> None:
         if phase == "start":

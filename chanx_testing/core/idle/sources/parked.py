@@ -13,21 +13,29 @@ innermost frame is
 * ``threading.Condition.wait`` without a timeout whose own lock is still among the
   condition's waiters: a thread that was notified is still *inside* ``wait`` until it
   runs, but its lock has left the waiters,
-* inside the manager of a process pool that has no pending work.
+* inside the manager of a process pool that has no pending work,
+* ``Thread.join`` without a timeout, of a thread that has not ended.
 """
 
 import asyncio
 import inspect
+import select
+import socketserver
 import sys
 import threading
+from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import thread as pool_thread
+from contextlib import suppress
+from queue import SimpleQueue
 from types import CodeType, CoroutineType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def _code_with(function: object, names: set[str]) -> CodeType | None:
     """Return the code of a function, or None if it lacks one of these variables."""
+    if function is None:
+        return None
     code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
     if isinstance(code, CodeType) and names <= set(code.co_varnames):
         return code
@@ -35,8 +43,9 @@ def _code_with(function: object, names: set[str]) -> CodeType | None:
 
 
 def _detect_worker() -> CodeType | None:
-    worker = getattr(pool_thread, "_worker", None)
-    return worker and _code_with(worker, {"work_queue", "work_item"})
+    return _code_with(
+        getattr(pool_thread, "_worker", None), {"work_queue", "work_item"}
+    )
 
 
 def _detect_condition() -> CodeType | None:
@@ -50,6 +59,19 @@ CONDITION_WAIT: CodeType | None = _detect_condition()
 ITEM_RUN: CodeType | None = _code_with(
     getattr(getattr(pool_thread, "_WorkItem", None), "run", None), {"self"}
 )
+RUN_ONCE: CodeType | None = _code_with(
+    getattr(asyncio.BaseEventLoop, "_run_once", None), {"self"}
+)
+# Python 3.11 and 3.12 wait for a lock that the thread holds; later versions have a
+# handle.
+JOIN_LOCK: CodeType | None = _code_with(
+    getattr(threading.Thread, "_wait_for_tstate_lock", None),
+    {"block", "timeout", "lock"},
+)
+JOIN: CodeType | None = _code_with(threading.Thread.join, {"self", "timeout"})
+SERVE_FOREVER: CodeType | None = _code_with(
+    socketserver.BaseServer.serve_forever, {"self"}
+)
 
 
 def _manager_code() -> CodeType | None:
@@ -57,8 +79,7 @@ def _manager_code() -> CodeType | None:
     # multiprocessing: while nobody has imported it, no process pool exists.
     module = sys.modules.get("concurrent.futures.process")
     manager = getattr(module, "_ExecutorManagerThread", None)
-    wait = getattr(manager, "wait_result_broken_or_wakeup", None)
-    return wait and _code_with(wait, {"self"})
+    return _code_with(getattr(manager, "wait_result_broken_or_wakeup", None), {"self"})
 
 
 def is_parked(frame: FrameType) -> bool:
@@ -84,10 +105,102 @@ def is_parked(frame: FrameType) -> bool:
                 values["timeout"] is None
                 and values["waiter"] in values["self"]._waiters
             )
-        return _is_idle_process_manager(frame)
+        return _is_joining(frame) or _is_idle_process_manager(frame)
     except (AttributeError, KeyError, RuntimeError):
         # A detail has changed, or the thread moved on while it was looked at.
         return False
+
+
+def _is_joining(frame: FrameType) -> bool:
+    """Return whether a thread waits, without a limit, for one that has not ended."""
+    code = frame.f_code
+    if code is JOIN_LOCK:
+        values = frame.f_locals
+        return bool(
+            values["block"] and values["timeout"] == -1 and values["lock"].locked()
+        )
+    if code is JOIN:
+        values = frame.f_locals
+        return values["timeout"] is None and not values["self"]._handle.is_done()
+    return False
+
+
+class TimedWait(NamedTuple):
+    """A wait with a limit that nobody has ended yet.
+
+    Attributes:
+        lock: The lock that ``notify`` would release; each wait has one of its own.
+        timeout: The limit, in seconds from the beginning of the wait.
+    """
+
+    lock: Any
+    timeout: float
+
+
+def timed_wait(frame: FrameType) -> TimedWait | None:
+    """Return the wait with a limit that a thread is in, if it was not notified.
+
+    Args:
+        frame: The innermost frame of the thread.
+    """
+    if frame.f_code is not CONDITION_WAIT:
+        return None
+    try:
+        values = frame.f_locals
+        timeout, lock = values["timeout"], values["waiter"]
+        if timeout is None or lock not in values["self"]._waiters:
+            return None
+        return TimedWait(lock, float(timeout))
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+def is_idle_server(frame: FrameType) -> bool:
+    """Return whether a thread is in ``serve_forever`` and nobody has connected.
+
+    That of Django's live server, of wsgiref and of ``http.server``.
+
+    Args:
+        frame: The innermost frame of the thread.
+    """
+    link: FrameType | None = frame
+    while link is not None and link.f_globals.get("__name__") == "selectors":
+        link = link.f_back
+    if link is None or link is frame or link.f_code is not SERVE_FOREVER:
+        return False
+    try:
+        server = link.f_locals["self"]
+        return not select.select([server.fileno()], [], [], 0)[0]
+    except (AttributeError, KeyError, OSError, ValueError):
+        return False
+
+
+def holds_items(frame: FrameType) -> bool:
+    """Return whether a frame can reach a ``SimpleQueue`` that is not empty.
+
+    Its ``get`` has no frame of its own. The queue is looked for among the variables of
+    the frame and the attributes of its ``self``.
+    """
+    if "get" not in frame.f_code.co_names:
+        return False
+    values = list(frame.f_locals.values())
+    owner = frame.f_locals.get("self")
+    if owner is not None:
+        with suppress(AttributeError):
+            values += object.__getattribute__(owner, "__dict__").values()
+    return any(isinstance(each, SimpleQueue) and each.qsize() for each in values)
+
+
+def ready_callbacks(loop: asyncio.AbstractEventLoop) -> int | None:
+    """Return how many callbacks of a loop wait for their turn; None if unknown."""
+    ready = getattr(loop, "_ready", None)
+    return len(ready) if isinstance(ready, deque) else None
+
+
+WRAP_FUTURE: CodeType | None = _code_with(asyncio.wrap_future, {"future"})
+RUN_IN_EXECUTOR: CodeType | None = _code_with(
+    asyncio.BaseEventLoop.run_in_executor, {"executor"}
+)
 
 
 class NotAPoolThread(Exception):

@@ -1,18 +1,41 @@
-"""Which threads could still do something to a loop."""
+"""Which threads could still do something to a loop: those with something in hand.
+
+A thread that waits to be handed work, and was handed none, brings nothing. One that was
+there before the test, and is still where it was, has its own business, until the test
+hands it something: then it is somewhere else. Every other thread counts as busy.
+"""
 
 import sys
 import threading
 import weakref
 from types import FrameType
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
+from chanx_testing.core.idle.clock import Clock
+from chanx_testing.core.idle.current_test import running_test
 from chanx_testing.core.idle.describe import describe_stack
-from chanx_testing.core.idle.sources import garbage, submissions
+from chanx_testing.core.idle.sources import (
+    bystanders,
+    garbage,
+    other_loops,
+    submissions,
+)
+from chanx_testing.core.idle.sources.baseline import Baseline, is_waiting_code
 from chanx_testing.core.idle.sources.jobs import Jobs
-from chanx_testing.core.idle.sources.parked import NotAPoolThread, is_parked, pool_job
+from chanx_testing.core.idle.sources.parked import (
+    NotAPoolThread,
+    TimedWait,
+    holds_items,
+    is_idle_server,
+    is_parked,
+    pool_job,
+    timed_wait,
+)
 
-# The idents of the threads that ever woke an observed loop and may do so again.
+# The idents of the threads that ever woke an observed loop and may do so again, and of
+# those that did so after it was said that nothing comes.
 _waking_threads: Final[set[int]] = set()
+_distrusted_threads: Final[set[int]] = set()
 _of_thread = threading.local()
 
 
@@ -27,10 +50,15 @@ class _WakingThread:
         self._ident = threading.get_ident()
         _waking_threads.add(self._ident)
 
-    # The default keeps the set within reach where the interpreter ends and the names of
-    # this module are gone already.
-    def __del__(self, _waking_threads: set[int] = _waking_threads) -> None:
+    # The defaults keep the sets within reach where the interpreter ends and the names
+    # of this module are gone already.
+    def __del__(
+        self,
+        _waking_threads: set[int] = _waking_threads,
+        _distrusted_threads: set[int] = _distrusted_threads,
+    ) -> None:
         _waking_threads.discard(self._ident)
+        _distrusted_threads.discard(self._ident)
 
 
 def note_waking_thread() -> None:
@@ -42,15 +70,23 @@ def note_waking_thread() -> None:
         _of_thread.entry = _WakingThread()
 
 
-class Threads:
-    """The threads around one loop, counted from the loop's creation; a source.
+def distrust_this_thread() -> None:
+    """Count the calling thread from now on wherever it is not proved to be at rest."""
+    note_waking_thread()
+    _distrusted_threads.add(threading.get_ident())
 
-    A thread that was busy before that, and has never woken a loop, is an outsider: what
-    it does is not the loop's concern. One that was parked is not an outsider: a thread
-    of a pool takes the job of anybody.
+
+class Threads:
+    """The threads around one loop; a source.
 
     Args:
         jobs: The jobs that the loop itself has given to threads.
+
+    Attributes:
+        until: Up to when it is asked whether a thread may act, in monotonic seconds.
+        rank: Tells this loop from another one in :mod:`.other_loops`.
+        trusted: The threads that the last look has taken for quiet though it is not
+            proved: those from before the test that are where they were.
     """
 
     # Nothing wakes the loop when a thread parks.
@@ -59,123 +95,162 @@ class Threads:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._creator = threading.get_ident()
-        self._outsiders: dict[int, weakref.ref[threading.Thread]] = {}
-        # Threads that `threading` does not know, such as those of execnet, by which
-        # pytest-xdist talks: recognised by their outermost frames.
-        self._nameless: dict[int, FrameType] = {}
-        frames = sys._current_frames()
-        # This very frame would hold itself by its variable, and so keep its callers and
-        # the loop in memory until a garbage collection.
-        del frames[self._creator]
-        for thread in threading.enumerate():
-            ident = thread.ident
-            if ident is None or ident == self._creator:
-                continue
-            frame = frames.get(ident)
-            if frame is not None and not is_parked(frame):
-                self._outsiders[ident] = weakref.ref(thread)
-        known = {thread.ident for thread in threading.enumerate()}
-        for ident, frame in frames.items():
-            if ident not in known and not is_parked(frame):
-                self._nameless[ident] = _outermost(frame)
+        self.until = 0.0
+        self.rank = id(self)
+        self.trusted: frozenset[int] = frozenset()
+        # Where no runner says when the test began, the loop is taken for its beginning.
+        self._own_baseline = Baseline() if running_test() is None else None
+        # The waits with a limit that were seen, and the moment before which each of
+        # them had not begun.
+        self._waits: dict[int, tuple[weakref.ref[Any], float]] = {}
+        self._looked_at = 0.0
+
+    @property
+    def _baseline(self) -> Baseline:
+        test = running_test()
+        if test is not None:
+            return test.baseline
+        if self._own_baseline is None:
+            # The loop has outlived the test that it was made in.
+            self._own_baseline = Baseline()
+        return self._own_baseline
 
     def is_open(self) -> bool:
-        """Return whether a thread could still do something to the loop."""
+        """Return whether a thread could do something to the loop."""
         return bool(self._busy(strict=False))
 
     def may_end_a_deadlock(self) -> bool:
-        """Return whether a thread could do something to the loop, an outsider too."""
+        """Return whether a thread could do something to the loop, at any time.
+
+        One that is only trusted to be quiet counts here if it has ever woken a loop.
+        """
+        self.until = float("inf")
         return bool(self._busy(strict=True))
 
     def phrases(self) -> list[str]:
-        """Return every thread that is not parked, with the place where it is.
+        """Return every thread that has something in hand, and the place where it is.
 
         [] while a job runs: the jobs name what its thread does already.
         """
         return [] if self._jobs.is_open() else self._busy(strict=False)
 
     def _busy(self, *, strict: bool) -> list[str]:
-        """Return the threads that are not parked.
-
-        Args:
-            strict: Count outsiders too, except for those that are known to run tests.
-        """
         owner = threading.get_ident()
         before = submissions.latest()
-        # One snapshot of all: a thread that is parked in it, and still in that same
-        # wait when it is looked at below, was parked at the moment of the snapshot, as
-        # the others were. So none of them can have woken another. Looked at one after
-        # the other, each might be found parked while two of them wake each other in
-        # turns.
+        baseline = self._baseline
+        # All threads at one moment, and once more after each was looked at: one that is
+        # at rest, and in the same frame both times, was at rest all the while. So none
+        # of them can have woken another in between. Looked at one after the other, each
+        # might be found at rest while two of them wake each other in turns.
         frames = sys._current_frames()
         frames.pop(owner, None)
-        suspects: list[tuple[int, FrameType]] = []
+        trusted: set[int] = set()
+        resting: list[tuple[int, FrameType, int]] = []
+        busy: list[tuple[int, FrameType, str]] = []
         for ident, frame in frames.items():
-            if is_parked(frame):
-                # It waits to be handed work, which from now on may be the test's.
-                self._outsiders.pop(ident, None)
-                self._nameless.pop(ident, None)
-            elif not self._is_outsider(ident, frame) or (
-                strict and not _is_bystander(frame)
-            ):
-                suspects.append((ident, frame))
+            reason = self._in_hand(ident, frame, baseline, trusted)
+            if reason is None and strict and ident in trusted & _waking_threads:
+                reason = ""
+            if reason is None:
+                resting.append((ident, frame, frame.f_lasti))
+            else:
+                busy.append((ident, frame, reason))
+        threads = threading.enumerate()
         # A thread that is being started has no frame yet.
         starting = [
             thread
-            for thread in threading.enumerate()
+            for thread in threads
             if thread.ident not in frames and thread.ident != owner
         ]
+        if not busy and not starting:
+            now = sys._current_frames()
+            now.pop(owner, None)
+            busy += [
+                (ident, frame, "")
+                for ident, frame, instruction in resting
+                if (now.get(ident) is not frame or frame.f_lasti != instruction)
+                # One that has ended does nothing any more.
+                and ident in now
+            ]
+            busy += [(i, frame, "") for i, frame in now.items() if i not in frames]
+        self._looked_at = Clock.now()
+        self.trusted = frozenset(trusted)
         reasons: list[str] = []
-        if suspects:
-            names = {thread.ident: thread.name for thread in threading.enumerate()}
+        if busy:
+            names = {thread.ident: thread.name for thread in threads}
             reasons += [
                 f"thread {names.get(ident, ident)} at {describe_stack(frame)}"
-                for ident, frame in suspects
+                + (f" ({reason})" if reason else "")
+                for ident, frame, reason in busy
             ]
         reasons += [f"thread {thread.name} starting" for thread in starting]
         if not reasons and (before is None or submissions.latest() != before):
             reasons.append("a job waits for a thread of its pool")
         return reasons
 
-    def _is_outsider(self, ident: int, frame: FrameType) -> bool:
-        if ident in _waking_threads:
-            return False
-        if (root := self._nameless.get(ident)) is not None:
-            return _outermost(frame) is root
-        known = self._outsiders.get(ident)
-        if known is None:
-            return False
-        thread = known()
-        if thread is not None and thread.is_alive() and _is_at_old_job(frame):
-            return True
-        # By now the ident belongs to another thread, or the thread, of a pool, has
-        # taken up a job of the test.
-        self._outsiders.pop(ident, None)
-        return False
+    def _in_hand(
+        self, ident: int, frame: FrameType, baseline: Baseline, trusted: set[int]
+    ) -> str | None:
+        """Return what a thread may do up to the moment that is asked for.
 
+        Returns:
+            None where it does nothing by itself and was handed nothing; otherwise a
+            phrase, which may be empty.
+        """
+        if is_parked(frame):
+            self._waits.pop(ident, None)
+            return None
+        wait = timed_wait(frame)
+        if wait is None:
+            self._waits.pop(ident, None)
+        elif self._earliest_end(ident, frame, wait, baseline) > self.until:
+            return None
+        known = ident not in _distrusted_threads and baseline.knows(ident, frame)
+        loop = other_loops.sleeping_loop(frame)
+        if loop is not None:
+            watched = baseline.descriptors(ident, frame) if known else frozenset()
+            reason = other_loops.may_act(loop, self.until, self.rank, watched)
+            if reason is None and watched:
+                trusted.add(ident)
+            return reason
+        if is_idle_server(frame) or bystanders.is_bystander(frame):
+            return None
+        if known and (
+            # A thread of a pool is trusted with its old job for as long as that lasts,
+            # every other one only where it waited before the test.
+            _is_at_old_job(frame)
+            or (
+                (wait is not None or not is_waiting_code(frame))
+                and baseline.is_where_it_was(ident, frame)
+                and not holds_items(frame)
+            )
+        ):
+            trusted.add(ident)
+            return None
+        return ""
 
-def _is_bystander(frame: FrameType) -> bool:
-    """Return whether a thread is one of pytest-xdist, which wakes no test's loop."""
-    module = _outermost(frame).f_globals.get("__name__", "")
-    return isinstance(module, str) and module.startswith("execnet.")
-
-
-def _outermost(frame: FrameType) -> FrameType:
-    while frame.f_back is not None:
-        frame = frame.f_back
-    return frame
+    def _earliest_end(
+        self, ident: int, frame: FrameType, wait: TimedWait, baseline: Baseline
+    ) -> float:
+        """Return the moment before which a wait with a limit does not end by itself."""
+        entry = self._waits.get(ident)
+        if entry is not None and entry[0]() is wait.lock:
+            return entry[1] + wait.timeout
+        if self._looked_at:
+            # It was not in this wait at the last look.
+            begun = max(self._looked_at, baseline.taken_at)
+        elif baseline.is_where_it_was(ident, frame):
+            begun = float("-inf")
+        else:
+            begun = baseline.taken_at
+        self._waits[ident] = (weakref.ref(wait.lock), begun)
+        return begun + wait.timeout
 
 
 def _is_at_old_job(frame: FrameType) -> bool:
-    """Return whether a thread that was busy before the loop still does the same work.
-
-    A thread of a pool may have ended its job since, or be about to end it. Its work is
-    taken for the old one only while it runs a job that was submitted while no observed
-    loop ran.
-    """
+    """Return whether a thread of a pool runs a job from before the test."""
     try:
         job = pool_job(frame)
     except NotAPoolThread:
-        return True
+        return False
     return job is not None and not submissions.is_counted(job)

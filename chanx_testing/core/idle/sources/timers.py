@@ -47,7 +47,6 @@ class Timer:
     """One call of ``call_at``.
 
     Attributes:
-        handle: What the call returned.
         when: The moment at which it fires, in seconds of the loop's clock.
         place: Where it was set.
         in_background: Whether it was set in :func:`background`.
@@ -55,12 +54,13 @@ class Timer:
         guarding: The task whose ``wait_for`` it would end, on Python 3.11.
     """
 
-    __slots__ = ("guarded", "guarding", "handle", "in_background", "place", "when")
+    __slots__ = ("_handle", "guarded", "guarding", "in_background", "place", "when")
 
     def __init__(
         self, handle: asyncio.TimerHandle, when: float, callback: object
     ) -> None:
-        self.handle = handle
+        # Weak: what a timer would call must not live longer because it is noted here.
+        self._handle = weakref.ref(handle)
         self.when = when
         self.place = caller_place(sys._getframe(2))
         self.in_background = _in_background.get()
@@ -73,6 +73,17 @@ class Timer:
         elif is_wait_for_timer(callback):
             current = asyncio.current_task()
             self.guarding = None if current is None else weakref.ref(current)
+
+    @property
+    def handle(self) -> asyncio.TimerHandle | None:
+        """What ``call_at`` returned; None when asyncio has forgotten it."""
+        return self._handle()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still fire."""
+        handle = self._handle()
+        return handle is not None and not handle.cancelled()
 
     def is_own_limit_of(self, task: "asyncio.Task[Any] | None") -> bool:
         """Return whether all it does is to end what ``task`` waits for.
@@ -103,9 +114,7 @@ class Timers:
         """Note a timer, in the thread and context that set it."""
         if len(self._heap) > self._limit:
             # A test that cancels thousands of far timers must not keep them all.
-            self._heap = [
-                entry for entry in self._heap if not entry[2].handle.cancelled()
-            ]
+            self._heap = [entry for entry in self._heap if entry[2].is_live]
             heapq.heapify(self._heap)
             self._limit = max(128, 2 * len(self._heap))
         when = handle.when()
@@ -123,7 +132,7 @@ class Timers:
         if due is None:
             heap.clear()
             return
-        while heap and (heap[0][0] < due - _TOLERANCE or heap[0][2].handle.cancelled()):
+        while heap and (heap[0][0] < due - _TOLERANCE or not heap[0][2].is_live):
             heapq.heappop(heap)
 
     def next(self, task: "asyncio.Task[Any] | None") -> Timer | None:
@@ -139,8 +148,6 @@ class Timers:
         return min(live)[2] if live else None
 
     def _counts(self, timer: Timer, task: "asyncio.Task[Any] | None") -> bool:
-        return not (
-            timer.handle.cancelled()
-            or timer.in_background
-            or timer.is_own_limit_of(task)
+        return timer.is_live and not (
+            timer.in_background or timer.is_own_limit_of(task)
         )

@@ -12,7 +12,8 @@ from asgiref.testing import ApplicationCommunicator
 
 from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
 from chanx_testing.core.idle.sources import garbage
-from tests.support.idle import LONG, on_idle_loop, proof
+from chanx_testing.core.idle.waiting import engage
+from tests.support.idle import LONG, engaged_loop, on_idle_loop, proof
 
 
 class Cycle:
@@ -125,12 +126,56 @@ def test_what_the_user_has_frozen_stays_frozen() -> None:
         gc.unfreeze()
 
 
+def test_a_run_that_uses_no_connection_of_ours_freezes_nothing() -> None:
+    before = gc.get_freeze_count()
+
+    async def main() -> int:
+        await asyncio.sleep(0)
+        return gc.get_freeze_count()
+
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        assert runner.run(main()) == before
+
+
+def test_young_garbage_of_an_earlier_test_is_not_made_old() -> None:
+    """Otherwise a weakly connected receiver of that test would go on receiving."""
+    receiver = Cycle(None)
+    gone = weakref.ref(receiver)
+    del receiver
+
+    async def main() -> None:
+        engage()
+
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        runner.run(main())
+    gc.collect(1)
+    assert gone() is None
+
+
+def test_what_the_test_has_dropped_is_gone_with_its_run() -> None:
+    """The collections before the verdicts have made old objects of it."""
+    gone: list[weakref.ref[Cycle]] = []
+
+    async def main() -> None:
+        engage()
+        cycle = Cycle(None)
+        gone.append(weakref.ref(cycle))
+        for _ in range(3):
+            await proof()
+
+    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+        runner.run(main())
+    gc.collect(0)
+    assert gone[0]() is None
+
+
 @pytest.mark.slow
 def test_the_heap_does_not_grow_for_ever() -> None:
     """Freezing hides growth from the collector, so full collections are ours to run."""
     alive: weakref.WeakSet[Cycle] = weakref.WeakSet()
 
     async def main() -> None:
+        engage()
         for _ in range(2000):
             alive.add(Cycle([None] * 10))
 
@@ -163,12 +208,12 @@ def test_a_finalizer_may_run_a_loop_while_another_begins(
 
     def freeze_with_a_finalizer() -> None:
         if not ran:
-            with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            with asyncio.Runner(loop_factory=engaged_loop) as runner:
                 ran.append(False)
                 runner.run(inner())
         freeze()
 
     monkeypatch.setattr(garbage.collector, "freeze", freeze_with_a_finalizer)
-    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+    with asyncio.Runner(loop_factory=engaged_loop) as runner:
         runner.run(inner())
     assert ran == [False, True, True]

@@ -6,7 +6,13 @@ import threading
 import time
 
 from chanx_testing.core.idle import IdleEventLoop
-from tests.support.idle import at_once, fine_switching, on_idle_loop, proof
+from tests.support.idle import (
+    at_once,
+    fine_switching,
+    on_idle_loop,
+    proof,
+    run_as_a_new_test,
+)
 
 
 @on_idle_loop
@@ -43,7 +49,7 @@ def test_a_job_submitted_to_a_pool_that_is_older_than_the_loop_counts() -> None:
             runner.run(main())
 
 
-def test_a_job_taken_up_by_a_thread_that_was_busy_before_the_loop_counts() -> None:
+def test_a_job_taken_up_by_a_thread_that_was_busy_before_the_test_counts() -> None:
     gate = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         older = pool.submit(lambda: [gate.wait(0.001) for _ in range(100)])
@@ -63,5 +69,4 @@ def test_a_job_taken_up_by_a_thread_that_was_busy_before_the_loop_counts() -> No
             await proof()
             assert seen == ["fed"]
 
-        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
-            runner.run(main())
+        run_as_a_new_test(main())

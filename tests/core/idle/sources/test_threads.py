@@ -5,29 +5,52 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import anyio.to_thread
 import pytest
 
-from chanx_testing.core.idle import IdleEventLoop, VerdictKind, wait_until_idle
-from tests.support.idle import JOB, at_once, fine_switching, on_idle_loop, proof
+from chanx_testing.core.idle import (
+    IdleEventLoop,
+    VerdictKind,
+    WrongVerdict,
+    wait_until_idle,
+)
+from chanx_testing.core.idle.current_test import new_test
+from tests.support.idle import (
+    JOB,
+    LONG,
+    at_once,
+    fine_switching,
+    on_idle_loop,
+    proof,
+    run_as_a_new_test,
+    until_it_waits,
+)
 
 
 @pytest.fixture
-def busy_outsider() -> Iterator[threading.Thread]:
-    """A daemon thread from before the loop that never rests and feeds nobody."""
-    stop = threading.Event()
+def poller() -> Iterator["queue.Queue[Callable[[], object] | None]"]:
+    """A module-level worker: it polls a queue, and does what it finds there."""
+    orders: queue.Queue[Callable[[], object] | None] = queue.Queue()
 
     def run() -> None:
-        while not stop.wait(0.01):
-            pass
+        while True:
+            try:
+                order = orders.get(timeout=0.01)
+            except queue.Empty:
+                continue
+            if order is None:
+                return
+            order()
 
-    thread = threading.Thread(target=run, name="outsider", daemon=True)
+    thread = threading.Thread(target=run, name="poller", daemon=True)
     thread.start()
-    yield thread
-    stop.set()
+    until_it_waits(thread)
+    yield orders
+    orders.put(None)
     thread.join()
 
 
@@ -71,50 +94,184 @@ async def test_a_thread_timer_counts() -> None:
     timer.join()
 
 
-def test_a_busy_thread_from_before_the_loop_does_not_count(
-    busy_outsider: threading.Thread,
+def test_a_worker_from_before_the_test_that_was_handed_nothing_does_not_count(
+    poller: "queue.Queue[Callable[[], object] | None]",
 ) -> None:
     async def main() -> None:
-        with at_once():
-            await proof()
+        for _ in range(20):
+            with at_once():
+                await proof()
 
-    with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
-        runner.run(main())
+    run_as_a_new_test(main())
 
 
-def test_a_thread_from_before_the_loop_counts_once_it_has_fed_one() -> None:
-    orders: queue.Queue[tuple[asyncio.AbstractEventLoop, Any] | None] = queue.Queue()
-
-    def run() -> None:
-        # Never parked where it can be seen: a wait with a limit may end by itself.
-        while True:
-            try:
-                order = orders.get(timeout=0.01)
-            except queue.Empty:
-                continue
-            if order is None:
-                return
-            loop, callback = order
-            loop.call_soon_threadsafe(callback)
-
-    thread = threading.Thread(target=run, name="feeder")
-    thread.start()
+def test_a_worker_from_before_the_test_counts_while_it_has_something_in_hand(
+    poller: "queue.Queue[Callable[[], object] | None]",
+) -> None:
+    """The first time and every other time alike, whatever other tests have done."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        fed = asyncio.Event()
-        orders.put((loop, fed.set))
-        await fed.wait()
-        verdict = await wait_until_idle(0.02)
-        assert verdict.kind is VerdictKind.DEADLINE
-        assert "thread feeder at" in str(verdict)
+        for _ in range(5):
+            seen: list[str] = []
 
-    try:
+            def answer(seen: list[str] = seen) -> None:
+                time.sleep(0.02)
+                loop.call_soon_threadsafe(seen.append, "answer")
+
+            poller.put(answer)
+            await proof()
+            assert seen == ["answer"]
+            with at_once():
+                await proof()
+
+    for _ in range(2):
+        run_as_a_new_test(main())
+
+
+def test_an_order_to_a_polling_worker_is_never_missed(
+    poller: "queue.Queue[Callable[[], object] | None]",
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with fine_switching():
+            for _ in range(300):
+                seen: list[str] = []
+                poller.put(partial(loop.call_soon_threadsafe, seen.append, "answer"))
+                await proof()
+                assert seen == ["answer"]
+
+    run_as_a_new_test(main())
+
+
+def test_what_a_worker_was_handed_before_the_loop_belongs_to_the_test(
+    poller: "queue.Queue[Callable[[], object] | None]",
+) -> None:
+    """As in a ``setUp`` that is not async."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    seen: list[str] = []
+
+    def answer() -> None:
+        time.sleep(JOB)
+        loops[0].call_soon_threadsafe(seen.append, "answer")
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        await proof()
+        assert seen == ["answer"]
+
+    with new_test():
+        poller.put(answer)
         with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
             runner.run(main())
+
+
+def test_a_job_from_before_the_loop_belongs_to_the_test() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    seen: list[str] = []
+
+    def answer() -> None:
+        time.sleep(JOB)
+        loops[0].call_soon_threadsafe(seen.append, "answer")
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        await proof()
+        assert seen == ["answer"]
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with new_test():
+            pool.submit(answer)
+            with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+                runner.run(main())
+
+
+def test_a_wait_with_a_limit_is_a_timer() -> None:
+    """It ends by itself no sooner than its limit after the test began."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        seen: list[str] = []
+        timer = threading.Timer(0.3, loop.call_soon_threadsafe, (seen.append, "timer"))
+        timer.start()
+        with at_once():
+            assert await wait_until_idle(0.1)
+        assert not seen
+        assert await wait_until_idle(LONG)
+        assert seen == ["timer"]
+
+    run_as_a_new_test(main())
+
+
+def test_a_thread_that_acts_by_itself_after_a_verdict_fails_the_test() -> None:
+    """It is from before the test, so it was trusted; from then on it is not."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.05):
+            for loop in tuple(loops):
+                loop.call_soon_threadsafe(int)
+
+    thread = threading.Thread(target=run, name="ticker")
+    thread.start()
+    until_it_waits(thread)
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        assert await wait_until_idle(LONG)
+        try:
+            await asyncio.sleep(0.2)
+            with pytest.raises(WrongVerdict, match="thread ticker reached") as caught:
+                await wait_until_idle(LONG)
+        finally:
+            loops.clear()
+        assert "run test_threads.py:" in str(caught.value)
+
+    async def again() -> None:
+        began = time.monotonic()
+        await wait_until_idle(0.2)
+        # A tick is 0.05 s long: none can come in what is left.
+        assert time.monotonic() - began > 0.14
+
+    try:
+        run_as_a_new_test(main())
+        run_as_a_new_test(again())
     finally:
-        orders.put(None)
+        stop.set()
         thread.join()
+
+
+def test_what_the_test_sets_off_after_a_verdict_is_no_contradiction(
+    poller: "queue.Queue[Callable[[], object] | None]",
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(50):
+            seen: list[str] = []
+            assert await wait_until_idle(LONG)
+            poller.put(partial(loop.call_soon_threadsafe, seen.append, "answer"))
+            await wait_until_idle(LONG)
+            assert seen == ["answer"]
+
+    run_as_a_new_test(main())
+
+
+def test_a_thread_that_waits_for_the_end_of_another_has_nothing_in_hand() -> None:
+    async def main() -> None:
+        orders: queue.Queue[None] = queue.Queue()
+        worker = threading.Thread(target=orders.get)
+        worker.start()
+        joiner = threading.Thread(target=worker.join)
+        joiner.start()
+        with at_once():
+            await proof()
+        orders.put(None)
+        await proof()
+        assert not joiner.is_alive()
+
+    run_as_a_new_test(main())
 
 
 @on_idle_loop
@@ -122,8 +279,8 @@ async def test_a_busy_thread_is_named_with_its_place() -> None:
     stop = threading.Event()
 
     def spin() -> None:
-        while not stop.wait(0.001):
-            pass
+        while not stop.is_set():
+            time.sleep(0.001)
 
     thread = threading.Thread(target=spin, name="spinner")
     thread.start()

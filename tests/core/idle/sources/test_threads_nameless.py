@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from chanx_testing.core import idle
+from tests.support.idle import run_as_a_new_test, until_it_waits
 
 
 @pytest.fixture
@@ -26,16 +27,16 @@ def start_reader(reader):
         os.read(reader, 1)
         os.close(reader)
 
-    _thread.start_new_thread(read, ())
+    ident = _thread.start_new_thread(read, ())
     assert running.wait(5)
+    until_it_waits(ident)
 
 
 def run(main):
-    with asyncio.Runner(loop_factory=idle.IdleEventLoop) as runner:
-        return runner.run(main())
+    return run_as_a_new_test(main())
 
 
-def test_one_from_before_the_loop_has_its_own_business(pipe):
+def test_one_from_before_the_test_has_its_own_business(pipe):
     start_reader(pipe[0])
 
     async def main():
