@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TOXARGS ?=
 PYTESTARGS ?=
+SOAKARGS ?=
 ADDR ?= 127.0.0.1:8000
 
 PY := $(VENV)/bin/python
@@ -18,7 +19,7 @@ INSTALL := $(PIP) install --no-compile --prefer-binary
 .DEFAULT_GOAL := help
 # The stamps share one virtualenv: two pips at once would break it.
 .NOTPARALLEL:
-.PHONY: help demo run test quick test-package test-example lint format types docs bench \
+.PHONY: help demo run test quick test-package test-example lint format types docs bench soak \
 	coverage tox build clean
 
 help: ## List the targets
@@ -90,6 +91,9 @@ coverage: $(VENV)/.installed-dev ## Measure the branch coverage of all tests
 	$(PY) -m coverage run manage.py test
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
+
+soak: $(VENV)/.installed-test ## Hand work over in every way for 20 minutes (SOAKARGS="--minutes 1")
+	$(PY) benchmarks/soak.py $(SOAKARGS)
 
 bench: $(VENV)/.installed-test ## Run each benchmark
 	@for file in benchmarks/[!_]*.py; do \

@@ -114,6 +114,12 @@ class Baseline:
         known = self._find(ident, frame)
         return known is not None and known.place == place_of(frame)
 
+    def native_id(self, ident: int, frame: FrameType) -> int | None:
+        """Return the kernel's number of a thread; None where it is not known."""
+        known = self._find(ident, frame)
+        thread = known and known.thread and known.thread()
+        return thread.native_id if thread else None
+
     def descriptors(
         self, ident: int, frame: FrameType
     ) -> frozenset[other_loops.Descriptor]:

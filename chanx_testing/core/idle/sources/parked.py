@@ -26,8 +26,6 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import thread as pool_thread
-from contextlib import suppress
-from queue import SimpleQueue
 from types import CodeType, CoroutineType, FrameType
 from typing import Any, NamedTuple
 
@@ -173,22 +171,6 @@ def is_idle_server(frame: FrameType) -> bool:
         return not select.select([server.fileno()], [], [], 0)[0]
     except (AttributeError, KeyError, OSError, ValueError):
         return False
-
-
-def holds_items(frame: FrameType) -> bool:
-    """Return whether a frame can reach a ``SimpleQueue`` that is not empty.
-
-    Its ``get`` has no frame of its own. The queue is looked for among the variables of
-    the frame and the attributes of its ``self``.
-    """
-    if "get" not in frame.f_code.co_names:
-        return False
-    values = list(frame.f_locals.values())
-    owner = frame.f_locals.get("self")
-    if owner is not None:
-        with suppress(AttributeError):
-            values += object.__getattribute__(owner, "__dict__").values()
-    return any(isinstance(each, SimpleQueue) and each.qsize() for each in values)
 
 
 def ready_callbacks(loop: asyncio.AbstractEventLoop) -> int | None:

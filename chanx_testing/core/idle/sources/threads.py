@@ -18,6 +18,7 @@ from chanx_testing.core.idle.sources import (
     bystanders,
     garbage,
     other_loops,
+    sleepers,
     submissions,
 )
 from chanx_testing.core.idle.sources.baseline import Baseline, is_waiting_code
@@ -25,7 +26,6 @@ from chanx_testing.core.idle.sources.jobs import Jobs
 from chanx_testing.core.idle.sources.parked import (
     NotAPoolThread,
     TimedWait,
-    holds_items,
     is_idle_server,
     is_parked,
     pool_job,
@@ -37,6 +37,32 @@ from chanx_testing.core.idle.sources.parked import (
 _waking_threads: Final[set[int]] = set()
 _distrusted_threads: Final[set[int]] = set()
 _of_thread = threading.local()
+
+
+# The names by which Python code calls native code that waits for others: whoever is in
+# one of these may be handed something unseen.
+_RECEIVING: Final = frozenset(
+    {"accept", "acquire", "get", "join", "poll", "read", "readinto", "readline"}
+    | {"recv", "recv_into", "recvfrom", "recvmsg", "select", "wait"}
+)
+_TAKING: Final = frozenset({"acquire", "get"})
+
+
+class _Look:
+    """One look at all threads.
+
+    Attributes:
+        baseline: The threads that were there before the test.
+        trusted: The threads that are taken for quiet though it is not proved.
+        receiving: Those of them that may be handed something unseen.
+        asleep: What the kernel says of those of them that are in native code.
+    """
+
+    def __init__(self, baseline: Baseline) -> None:
+        self.baseline = baseline
+        self.trusted: set[int] = set()
+        self.receiving: set[int] = set()
+        self.asleep: dict[int, object] = {}
 
 
 class _WakingThread:
@@ -86,7 +112,8 @@ class Threads:
         until: Up to when it is asked whether a thread may act, in monotonic seconds.
         rank: Tells this loop from another one in :mod:`.other_loops`.
         trusted: The threads that the last look has taken for quiet though it is not
-            proved: those from before the test that are where they were.
+            proved: those from before the test that are where they were, except for
+            those that may be handed something unseen.
     """
 
     # Nothing wakes the loop when a thread parks.
@@ -104,6 +131,8 @@ class Threads:
         # them had not begun.
         self._waits: dict[int, tuple[weakref.ref[Any], float]] = {}
         self._looked_at = 0.0
+        # The threads that slept in native code when all was at rest at the last look.
+        self._sleepers: dict[int, object] = {}
 
     @property
     def _baseline(self) -> Baseline:
@@ -137,19 +166,18 @@ class Threads:
     def _busy(self, *, strict: bool) -> list[str]:
         owner = threading.get_ident()
         before = submissions.latest()
-        baseline = self._baseline
+        look = _Look(self._baseline)
         # All threads at one moment, and once more after each was looked at: one that is
         # at rest, and in the same frame both times, was at rest all the while. So none
         # of them can have woken another in between. Looked at one after the other, each
         # might be found at rest while two of them wake each other in turns.
         frames = sys._current_frames()
         frames.pop(owner, None)
-        trusted: set[int] = set()
         resting: list[tuple[int, FrameType, int]] = []
         busy: list[tuple[int, FrameType, str]] = []
         for ident, frame in frames.items():
-            reason = self._in_hand(ident, frame, baseline, trusted)
-            if reason is None and strict and ident in trusted & _waking_threads:
+            reason = self._in_hand(ident, frame, look)
+            if reason is None and strict and ident in look.trusted & _waking_threads:
                 reason = ""
             if reason is None:
                 resting.append((ident, frame, frame.f_lasti))
@@ -173,8 +201,15 @@ class Threads:
                 and ident in now
             ]
             busy += [(i, frame, "") for i, frame in now.items() if i not in frames]
+            before_that = self._sleepers
+            self._sleepers = {} if busy else look.asleep
+            busy += [
+                (ident, frames[ident], "")
+                for ident, state in self._sleepers.items()
+                if before_that.get(ident) != state
+            ]
         self._looked_at = Clock.now()
-        self.trusted = frozenset(trusted)
+        self.trusted = frozenset(look.trusted - look.receiving)
         reasons: list[str] = []
         if busy:
             names = {thread.ident: thread.name for thread in threads}
@@ -188,10 +223,13 @@ class Threads:
             reasons.append("a job waits for a thread of its pool")
         return reasons
 
-    def _in_hand(
-        self, ident: int, frame: FrameType, baseline: Baseline, trusted: set[int]
-    ) -> str | None:
+    def _in_hand(self, ident: int, frame: FrameType, look: _Look) -> str | None:
         """Return what a thread may do up to the moment that is asked for.
+
+        Args:
+            ident: Its identity.
+            frame: Its innermost frame.
+            look: The look at all threads; takes what was not proved.
 
         Returns:
             None where it does nothing by itself and was handed nothing; otherwise a
@@ -203,31 +241,47 @@ class Threads:
         wait = timed_wait(frame)
         if wait is None:
             self._waits.pop(ident, None)
-        elif self._earliest_end(ident, frame, wait, baseline) > self.until:
+        elif self._earliest_end(ident, frame, wait, look.baseline) > self.until:
             return None
-        known = ident not in _distrusted_threads and baseline.knows(ident, frame)
+        known = ident not in _distrusted_threads and look.baseline.knows(ident, frame)
         loop = other_loops.sleeping_loop(frame)
         if loop is not None:
-            watched = baseline.descriptors(ident, frame) if known else frozenset()
+            watched = look.baseline.descriptors(ident, frame) if known else frozenset()
             reason = other_loops.may_act(loop, self.until, self.rank, watched)
             if reason is None and watched:
-                trusted.add(ident)
+                look.trusted.add(ident)
+                look.receiving.add(ident)
             return reason
         if is_idle_server(frame) or bystanders.is_bystander(frame):
             return None
-        if known and (
-            # A thread of a pool is trusted with its old job for as long as that lasts,
-            # every other one only where it waited before the test.
-            _is_at_old_job(frame)
-            or (
-                (wait is not None or not is_waiting_code(frame))
-                and baseline.is_where_it_was(ident, frame)
-                and not holds_items(frame)
-            )
-        ):
-            trusted.add(ident)
+        if known and self._keeps_to_itself(ident, frame, wait, look):
+            look.trusted.add(ident)
             return None
         return ""
+
+    @staticmethod
+    def _keeps_to_itself(
+        ident: int, frame: FrameType, wait: TimedWait | None, look: _Look
+    ) -> bool:
+        """Return whether a thread from before the test goes on as it did then."""
+        if _is_at_old_job(frame):
+            # For as long as that lasts.
+            return True
+        if not look.baseline.is_where_it_was(ident, frame):
+            return False
+        if wait is not None:
+            return True
+        if is_waiting_code(frame):
+            return False
+        if not _RECEIVING.isdisjoint(frame.f_code.co_names):
+            look.receiving.add(ident)
+        native_id = look.baseline.native_id(ident, frame)
+        if native_id is None or not sleepers.AVAILABLE:
+            # The kernel does not say. Then not one that may take a job from a queue.
+            return _TAKING.isdisjoint(frame.f_code.co_names)
+        state = sleepers.switches(native_id)
+        look.asleep[ident] = (state, frame.f_code, frame.f_lasti)
+        return state is not None
 
     def _earliest_end(
         self, ident: int, frame: FrameType, wait: TimedWait, baseline: Baseline

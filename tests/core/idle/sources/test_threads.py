@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -31,15 +32,19 @@ from tests.support.idle import (
 )
 
 
-@pytest.fixture
-def poller() -> Iterator["queue.Queue[Callable[[], object] | None]"]:
-    """A module-level worker: it polls a queue, and does what it finds there."""
-    orders: queue.Queue[Callable[[], object] | None] = queue.Queue()
+@pytest.fixture(params=["queue", "polled queue", "simple queue"])
+def poller(
+    request: pytest.FixtureRequest,
+) -> Iterator["queue.Queue[Callable[[], object] | None]"]:
+    """A module-level worker: it waits at a queue, and does what it finds there."""
+    simple = request.param == "simple queue"
+    timeout = 0.01 if request.param == "polled queue" else None
+    orders: Any = queue.SimpleQueue() if simple else queue.Queue()
 
     def run() -> None:
         while True:
             try:
-                order = orders.get(timeout=0.01)
+                order = orders.get(timeout=timeout)
             except queue.Empty:
                 continue
             if order is None:
