@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from textwrap import dedent
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -13,6 +14,7 @@ from chanx_testing.channels.testing import WebsocketTestCase
 from chanx_testing.channels.websocket import AsyncJsonWebsocketConsumer
 from chanx_testing.constants import EVENT_ACTION_COMPLETE
 from chanx_testing.core.decorators import event_handler
+from tests.support.absent import run_code
 from tests.support.cases import passes
 from tests.support.idle import fine_switching
 from tests.support.messages import Notice
@@ -146,3 +148,54 @@ def test_a_layer_is_its_own_where_nobody_connects():
             assert not set(vars(layer)) & {"send", "receive", "group_send"}
 
     passes(Looking)
+
+
+@pytest.mark.slow
+def test_no_package_of_a_layer_is_imported_within_the_time_limit_of_connect():
+    run = run_code(
+        (),
+        dedent("""
+        import asyncio, sys
+        from django.conf import settings
+        settings.configure(
+            CHANNEL_LAYERS={
+                "default": {
+                    "BACKEND": "channels_redis.core.RedisChannelLayer",
+                    "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},
+                }
+            }
+        )
+        import django
+        django.setup()
+        from chanx_testing.channels.testing import WebsocketCommunicator
+        from chanx_testing.core.client import frame_communicator
+        from chanx_testing.core.idle import new_event_loop
+
+        async def application(scope, receive, send):
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+
+        original = frame_communicator.deadline_after
+        loaded = []
+
+        def deadline_after(*args):
+            loaded.append(set(sys.modules))
+            return original(*args)
+
+        frame_communicator.deadline_after = deadline_after
+
+        async def main():
+            assert "channels_redis" not in sys.modules
+            communicator = WebsocketCommunicator(application, "/")
+            await communicator.connect()
+            late = set(sys.modules) - loaded[0]
+            await communicator.disconnect()
+            assert "channels_redis.core" in loaded[0]
+            assert late == set(), late
+
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main())
+        """),
+    )
+    assert run.returncode == 0, run.stderr
