@@ -103,8 +103,8 @@ class UnsafeLoopAccess(RuntimeError):
         return (
             f"thread {self.thread} used this event loop without"
             f" call_soon_threadsafe(), at {self.where}: a loop does not wake up for"
-            " that. What is asyncio's, such as a Queue, an Event or a Future, belongs to"
-            " the loop that waits for it. Let that loop do it:"
+            " that. What is asyncio's, such as a Queue, an Event or a Future, belongs"
+            " to the loop that waits for it. Let that loop do it:"
             " loop.call_soon_threadsafe(queue.put_nowait, item), or"
             " asyncio.run_coroutine_threadsafe(queue.put(item), loop)"
         )

@@ -62,17 +62,16 @@ class Handover:
         self._full = full
         # The loops of those who wait for a message, by channel.
         self._readers: dict[str, list[asyncio.AbstractEventLoop]] = {}
-        # What is on its way to them.
-        self._handed_over: dict[str, deque[Any]] = {}
-        self._put: Method | None = None
+        # What is on its way to them, each with the layer's own send(): held only so
+        # long, as it holds the layer.
+        self._handed_over: dict[str, deque[tuple[Method, Any]]] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
 
     async def send(self, original: Method, channel: str, message: Any) -> None:
         """Put a message into a channel, or hand it over to the loop of its reader."""
-        self._put = original
         reader = self._reader(channel)
         if reader is not None and reader is not asyncio.get_running_loop():
-            self._hand_over(reader, channel, message)
+            self._hand_over(reader, original, channel, message)
             return
         await self._deliver(channel)
         await original(channel, message)
@@ -108,7 +107,11 @@ class Handover:
         return None
 
     def _hand_over(
-        self, loop: asyncio.AbstractEventLoop, channel: str, message: Any
+        self,
+        loop: asyncio.AbstractEventLoop,
+        put: Method,
+        channel: str,
+        message: Any,
     ) -> None:
         layer = self._layer()
         assert layer is not None
@@ -122,7 +125,7 @@ class Handover:
         if 0 < layer.get_capacity(channel) <= number:
             raise self._full(channel)
         # The sender may change its message before the other loop comes to it.
-        under_way.append(deepcopy(message))
+        under_way.append((put, deepcopy(message)))
         # Nobody reads on a loop that has been closed since.
         with suppress(RuntimeError):
             # In a context of its own: what the sender is must not show in a task of the
@@ -138,12 +141,11 @@ class Handover:
     async def _deliver(self, channel: str) -> None:
         """Put what was handed over into the queue, on the loop of its reader."""
         while under_way := self._handed_over.get(channel):
-            message = under_way.popleft()
+            put, message = under_way.popleft()
             if not under_way:
                 del self._handed_over[channel]
-            assert self._put is not None
             with suppress(self._full):
-                await self._put(channel, message)
+                await put(channel, message)
 
     async def one_at_a_time(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine under the lock, except where it waits."""
