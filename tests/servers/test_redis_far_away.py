@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import os
 import uuid
+from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -49,10 +50,11 @@ def far_url(delay):
 def make_layer(far_url):
     """Return a function that makes a layer; its sockets are closed with the loop."""
 
-    def make(module, **options):
+    def make(module, prefix=None, **options):
         kind = "RedisPubSubChannelLayer" if module in PUBSUB else "RedisChannelLayer"
         layer_class = getattr(importlib.import_module(module), kind)
-        return layer_class(hosts=[far_url], prefix=uuid.uuid4().hex, **options)
+        prefix = prefix or uuid.uuid4().hex
+        return layer_class(hosts=[far_url], prefix=prefix, **options)
 
     return make
 
@@ -296,6 +298,37 @@ async def test_the_pools_are_as_they_were_afterwards(make_layer, module):
         assert "release" in vars(client.connection_pool)
     assert not {"release", "get_connection"} & set(vars(client.connection_pool))
     assert "connection" not in vars(layer)
+
+
+@pytest.mark.parametrize("module", QUEUES + PUBSUB)
+async def test_two_layers_may_have_one_prefix(make_layer, module):
+    """As where two aliases name one server."""
+    prefix = uuid.uuid4().hex
+    layer, other = make_layer(module, prefix), make_layer(module, prefix)
+    with traffic_watched([layer, other]):
+        reader = await Reader.of(layer)
+        await layer.group_add("group", reader.channel)
+        for number in range(3):
+            await other.group_send("group", {"type": "all"})
+            assert await wait_until_idle(LONG)
+            assert len(reader.seen) == number + 1
+        await reader.leave()
+
+
+@pytest.mark.parametrize("module", QUEUES)
+async def test_a_mock_is_never_called_with_a_marker(make_layer, module):
+    layer = make_layer(module)
+    layer.send = mock.AsyncMock()
+    sent = layer.send
+    with traffic_watched([layer]):
+        reader = await Reader.of(layer)
+        await asyncio.gather(
+            layer.group_send("group", {"type": "all"}),
+            layer.group_add("group", reader.channel),
+        )
+        assert not await wait_until_idle(0.1)
+        await reader.leave()
+    sent.assert_not_called()
 
 
 @pytest.mark.parametrize("module", QUEUES + PUBSUB)

@@ -42,6 +42,21 @@ def keeps_order(layer: Any) -> bool:
     return is_pubsub(layer) and len(_shards(layer)) == 1
 
 
+def keys_of(layer: Any) -> tuple[str, str] | None:
+    """Return what two layers have in common that write to the same keys.
+
+    None for a layer of another kind.
+    """
+    if keeps_messages(layer):
+        return "queues", str(getattr(layer, "prefix", ""))
+    if is_pubsub(layer):
+        # Its part for a loop would tell, and must not be made for that.
+        options = getattr(layer, "_kwargs", {})
+        arguments = [*getattr(layer, "_args", ()), None, None]
+        return "pubsub", str(options.get("prefix") or arguments[1] or "asgi")
+    return None
+
+
 def _is_one_of(layer: Any, kinds: set[tuple[str, str]]) -> bool:
     return any((base.__module__, base.__name__) in kinds for base in type(layer).mro())
 

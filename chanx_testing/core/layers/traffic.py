@@ -12,15 +12,14 @@ message of our own: what was sent before it arrives before it. When it has come,
 known that nothing else is on its way. Until then, and on layers that do not keep the
 order of messages, a message may come, and a wait goes on.
 
-Messages of other processes are not seen, nor those of other layer objects.
+Layers with one prefix have these things in common. Messages of other processes are not
+seen, nor those of layers that are not watched.
 """
 
 import asyncio
 import functools
-import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -31,6 +30,7 @@ from chanx_testing.core.layers import redis
 from chanx_testing.core.layers.borrowing import Borrowing
 from chanx_testing.core.layers.channel import Channel, is_marker
 from chanx_testing.core.layers.groups import Group
+from chanx_testing.core.layers.ledger import ledger_of
 from chanx_testing.core.observe import reports
 from chanx_testing.core.replacing import Replacement, replaced
 
@@ -66,44 +66,42 @@ class Traffic:
     Attributes:
         shared: Whether other processes write to the layer too. Then it is never quiet.
         borrowing: Who else uses its connections.
-        watchers: How many blocks watch the layer.
         own_send: Returns the layer's own ``send``, while it is watched.
     """
 
     def __init__(self, layer: Any) -> None:
         self.shared = False
-        self.watchers = 0
         self.own_send: Callable[[], Method] | None = None
         self.borrowing = Borrowing(self, self._was_borrowed)
         self._layer = weakref.ref(layer)
         self._name = type(layer).__name__
         self._is_queue = redis.keeps_messages(layer)
-        # Re-entrant: a garbage collection may come in between and run a finalizer.
-        self._lock = threading.RLock()
-        self._operations: Counter[str] = Counter()
-        self._channels: dict[str, Channel] = {}
-        self._groups: dict[str, Group] = {}
-        # Whether the application may have changed groups by commands of its own.
-        self._groups_are_unsure = False
+        self._ledger = ledger_of(layer)
+        self._lock = self._ledger.lock
+        self._watchers = 0
+        self._own_channels: set[str] = set()
         self._receiving: dict[asyncio.Task[Any], str] = {}
         self._marking: set[asyncio.Task[None]] = set()
-        self._last_sent = 0.0
 
     def begin(self) -> None:
         """Note one more block that watches."""
         with self._lock:
-            self.watchers += 1
+            self._watchers += 1
+            self._ledger.watchers += 1
 
     def end(self) -> None:
         """Note one less; what happens after the last one is not seen, so forget all."""
         with self._lock:
-            self.watchers -= 1
-            if self.watchers:
+            self._watchers -= 1
+            self._ledger.watchers -= 1
+            if self._watchers:
                 return
-            self._channels.clear()
-            self._groups.clear()
-            self._groups_are_unsure = False
+            for channel in self._own_channels:
+                self._ledger.channels.pop(channel, None)
+            self._own_channels.clear()
             self.own_send = None
+            if not self._ledger.watchers:
+                self._ledger.forget()
         self.borrowing.let_go()
 
     def under_way(self) -> list[str]:
@@ -116,7 +114,7 @@ class Traffic:
         with self._lock:
             found += [
                 f"{method}() on {self._name}"
-                for method, count in self._operations.items()
+                for method, count in self._ledger.operations.items()
                 if count
             ]
             if self.borrowing.is_blind:
@@ -131,7 +129,7 @@ class Traffic:
             for task, name in self._receiving.items():
                 if task.get_loop() is not loop:
                     continue  # it comes over a socket of that loop
-                channel = self._channels.get(name)
+                channel = self._ledger.channels.get(name)
                 if channel is None:
                     found.append(f"a receiver of unknown messages on {self._name}")
                 elif channel.is_lost:
@@ -172,9 +170,10 @@ class Traffic:
             except BaseException as error:
                 self._failed(error, sure, unsure)
                 raise
+            ledger = self._ledger
             with self._lock:
                 # Under the lock, so that nobody becomes unsure in between.
-                self._doubt(self._channels if self._groups_are_unsure else unsure)
+                self._doubt(ledger.channels if ledger.groups_are_unsure else unsure)
             return result
 
     async def receive(self, original: Method, channel: str) -> Any:
@@ -182,7 +181,7 @@ class Traffic:
         while True:
             message = await self._receive(original, channel)
             with self._lock:
-                known = self._channels.get(channel)
+                known = self._ledger.channels.get(channel)
                 if not is_marker(message):
                     if known is not None:
                         known.arrived()
@@ -215,8 +214,9 @@ class Traffic:
         with self._operation("new_channel"):
             channel = await original(*args, **kwargs)
             with self._lock:
-                if self.watchers:
-                    self._channels[channel] = Channel()
+                if self._watchers:
+                    self._ledger.channels[channel] = Channel()
+                    self._own_channels.add(channel)
             return channel
 
     async def group_add(self, original: Method, group: str, channel: str) -> Any:
@@ -232,19 +232,19 @@ class Traffic:
     @contextmanager
     def _operation(self, method: str) -> Iterator[None]:
         with self._lock:
-            self._operations[method] += 1
+            self._ledger.operations[method] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._operations[method] -= 1
-                self._last_sent = max(self._last_sent, time.time())
+                self._ledger.operations[method] -= 1
+                self._ledger.last_sent = max(self._ledger.last_sent, time.time())
 
     @contextmanager
     def _broadcast(self, group: str) -> Iterator[tuple[frozenset[str], set[str]]]:
         with ExitStack() as stack:
             with self._lock:
-                known = self._groups.setdefault(group, Group())
+                known = self._ledger.groups.setdefault(group, Group())
                 found = stack.enter_context(known.broadcast())
             try:
                 yield found
@@ -255,7 +255,7 @@ class Traffic:
     @contextmanager
     def _change(self, group: str, channel: str, joins: bool) -> Iterator[None]:
         with self._lock:
-            known = self._groups.setdefault(group, Group())
+            known = self._ledger.groups.setdefault(group, Group())
             known.begin_change(channel)
             if known.was_sent_to and not self._is_queue:
                 # Where the server hands messages on at once, who is a member when one
@@ -272,13 +272,13 @@ class Traffic:
     def _expect(self, channels: Iterable[str]) -> None:
         with self._lock:
             for name in channels:
-                if (channel := self._channels.get(name)) is not None:
+                if (channel := self._ledger.channels.get(name)) is not None:
                     channel.expect()
 
     def _doubt(self, channels: Iterable[str]) -> None:
         with self._lock:
             for name in channels:
-                if (channel := self._channels.get(name)) is not None:
+                if (channel := self._ledger.channels.get(name)) is not None:
                     channel.doubt()
 
     def _failed(
@@ -287,29 +287,29 @@ class Traffic:
         """Note a message that was not sent, or only perhaps."""
         with self._lock:
             for name in sure:
-                if (channel := self._channels.get(name)) is not None:
+                if (channel := self._ledger.channels.get(name)) is not None:
                     if _is_refusal(error):
                         channel.refused()
                     else:
                         channel.lose()
             if not _is_refusal(error):
                 for name in unsure:
-                    if (channel := self._channels.get(name)) is not None:
+                    if (channel := self._ledger.channels.get(name)) is not None:
                         channel.lose()
 
     def _was_borrowed(self, is_whole: bool) -> None:
         """Note that the application has used a connection of the layer."""
         with self._lock:
-            self._last_sent = max(self._last_sent, time.time())
-            self._groups_are_unsure = True
-            for channel in self._channels.values():
+            self._ledger.last_sent = max(self._ledger.last_sent, time.time())
+            self._ledger.groups_are_unsure = True
+            for channel in self._ledger.channels.values():
                 channel.doubt()
                 if not is_whole:
                     channel.lose()
 
     def look_at_connections(self) -> None:
         """Watch the connections that the layer has made since the last look."""
-        if self.watchers and (layer := self._layer()) is not None:
+        if self._watchers and (layer := self._layer()) is not None:
             self.borrowing.look_at(layer)
 
     # Markers.
@@ -365,7 +365,7 @@ class Traffic:
                 raise
 
     def _is_busy(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return any(self._operations.values()) or self.borrowing.is_borrowed(loop)
+        return any(self._ledger.operations.values()) or self.borrowing.is_borrowed(loop)
 
     def _keeps_order(self) -> bool:
         """Return whether all that was sent so far comes before what is sent now."""
@@ -373,7 +373,7 @@ class Traffic:
         if layer is None or not redis.keeps_order(layer):
             return False
         # Messages that are kept are ordered by their time, which a test may freeze.
-        return not self._is_queue or time.time() > self._last_sent
+        return not self._is_queue or time.time() > self._ledger.last_sent
 
 
 def _is_refusal(error: BaseException) -> bool:
@@ -452,7 +452,8 @@ def _methods_counted(layer: Any, traffic: Traffic) -> Iterator[None]:
                 if redis.is_pubsub(layer) and hasattr(layer, "_get_layer"):
                     stack.enter_context(_parts_counted(layer, traffic))
                 break
-            if name == "send":
+            if name == "send" and counting.is_alone:
+                # A test's own, such as a mock, must not be called with a marker.
                 traffic.own_send = counting.original
         if redis.keeps_messages(layer):
             stack.enter_context(
