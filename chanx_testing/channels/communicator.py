@@ -1,12 +1,12 @@
 """A communicator that knows Django: its settings, its database, its layers."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.headers import checks_origin
-from chanx_testing.channels.layers import layers_watched
+from chanx_testing.channels.layers import configured_layers_watched
 from chanx_testing.channels.settings import chanx_setting
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
@@ -26,8 +26,13 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     """
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Return a context that also keeps connections open and counts messages."""
-        return with_django(super().application_guard())
+        """Return a context that also keeps connections open and watches the layers."""
+        # Made here, with all that they import; entered within a time limit.
+        return with_django(
+            super().application_guard(),
+            connections_kept_open(),
+            configured_layers_watched(),
+        )
 
     def timeout_scale(self) -> float:
         """Return the factor that the environment sets, otherwise that of ``CHANX``."""
@@ -54,7 +59,9 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
 
 @contextmanager
-def with_django(inner: AbstractContextManager[Any]) -> Iterator[None]:
-    """Open ``inner``, and what Django needs, while an application runs."""
-    with inner, connections_kept_open(), layers_watched():
+def with_django(*contexts: AbstractContextManager[Any]) -> Iterator[None]:
+    """Open what an application needs that runs with Django."""
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
         yield

@@ -51,6 +51,11 @@ class Replacement:
         """Whether anybody holds it. If not, it passes every call through."""
         return self.holders > 0
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the owner only inherits what this one stands for."""
+        return self.below is _MISSING
+
     def original(self, instance: Any = None, cls: type | None = None) -> Any:
         """Return what this one stands for, ready to be called.
 

@@ -1,11 +1,11 @@
 """A communicator that knows the channel layers of fast-channels."""
 
 import sys
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
-from chanx_testing.core.layers.traffic import traffic_watched
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -29,14 +29,19 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
     ends with a proof while a layer on a server is open."""
 
     def application_guard(self) -> AbstractContextManager[Any]:
-        """Return a context that also counts the messages on the registered layers."""
-        with ExitStack() as guard:
-            guard.enter_context(super().application_guard())
-            if "fast_channels.layers" in sys.modules:
-                # An application that has not imported the package has no layers.
-                from chanx_testing.fast_channels.layers import outside_layers
+        """Return a context that also watches the registered layers."""
+        guard = super().application_guard()
+        if "fast_channels.layers" not in sys.modules:
+            # An application that has not imported the package has no layers.
+            return guard
+        from chanx_testing.fast_channels.layers import registered_layers_watched
 
-                guard.enter_context(
-                    traffic_watched(outside_layers(), shared=self.layer_shared)
-                )
-            return guard.pop_all()
+        return _both(guard, registered_layers_watched(shared=self.layer_shared))
+
+
+@contextmanager
+def _both(
+    first: AbstractContextManager[Any], second: AbstractContextManager[Any]
+) -> Iterator[None]:
+    with first, second:
+        yield

@@ -1,27 +1,33 @@
 """Channel layers of fast-channels that live as long as a test."""
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from chanx_testing.core.layers.watching import layers_watched
 from chanx_testing.fast_channels.package import exceptions
 from chanx_testing.fast_channels.package import layers as fast_layers
 
 __all__ = ["in_memory_layers"]
 
 
-def outside_layers() -> list[fast_layers.BaseChannelLayer]:
-    """Return the registered channel layers that live on a server."""
-    registered = map(
-        fast_layers.channel_layers.get, fast_layers.channel_layers.list_aliases()
-    )
-    return [
-        layer
-        for layer in registered
-        if layer is not None and not isinstance(layer, fast_layers.InMemoryChannelLayer)
-    ]
+def registered_layers_watched(*, shared: bool) -> AbstractContextManager[Any]:
+    """Return a context in which the registered channel layers are watched.
+
+    The traffic over a layer on a server is counted; a layer in memory may be used by
+    any thread.
+
+    Args:
+        shared: Whether other processes write to the layers on a server too.
+    """
+    inside, outside = [], []
+    for alias in fast_layers.channel_layers.list_aliases():
+        layer = fast_layers.channel_layers.get(alias)
+        if isinstance(layer, fast_layers.InMemoryChannelLayer):
+            inside.append(layer)
+        elif layer is not None:
+            outside.append(layer)
+    return layers_watched(inside, outside, full=exceptions.ChannelFull, shared=shared)
 
 
 @contextmanager
@@ -40,9 +46,10 @@ def in_memory_layers(
             with in_memory_layers("chat") as layers:
                 yield layers
 
-    Unlike the in-memory layer of fast-channels, these accept messages from any thread
-    and any event loop, as a layer in Redis does: FastAPI runs a synchronous endpoint in
-    a thread, and what it broadcasts from there is sent on a loop of that thread.
+    For the whole block they accept messages from any thread and any event loop, as a
+    layer in Redis does: FastAPI runs a synchronous endpoint in a thread, and what it
+    broadcasts from there is sent on a loop of that thread. Other in-memory layers do so
+    while a client is connected.
 
     A consumer looks its layer up when it is connected, and its broadcasts at each call.
     A layer that the application keeps in a variable of its own is not replaced.
@@ -59,66 +66,18 @@ def in_memory_layers(
         for alias in aliases or fast_layers.channel_layers.list_aliases()
     }
     layers: dict[str, fast_layers.InMemoryChannelLayer] = {
-        alias: _Layer() for alias in before
+        alias: fast_layers.InMemoryChannelLayer() for alias in before
     }
     try:
-        for alias, layer in layers.items():
-            fast_layers.channel_layers.register(alias, layer)
-        yield layers
+        with layers_watched(
+            [*layers.values()], [], full=exceptions.ChannelFull, shared=False
+        ):
+            for alias, layer in layers.items():
+                fast_layers.channel_layers.register(alias, layer)
+            yield layers
     finally:
         for alias, former in before.items():
             if former is None:
                 fast_layers.channel_layers.unregister(alias)
             else:
                 fast_layers.channel_layers.register(alias, former)
-
-
-class _Layer(fast_layers.InMemoryChannelLayer):
-    """An in-memory layer that hands each message to the event loop of its receiver."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._loops: dict[str, asyncio.AbstractEventLoop] = {}
-        self._deliveries: set[asyncio.Task[None]] = set()
-
-    async def new_channel(self, prefix: str = "specific.") -> str:
-        """Return the name of a new channel, whose receiver is on this loop."""
-        name = await super().new_channel(prefix)
-        self._loops[name] = asyncio.get_running_loop()
-        return name
-
-    async def receive(self, channel: str) -> Any:
-        """Wait for the next message on a channel."""
-        self._loops[channel] = asyncio.get_running_loop()
-        return await super().receive(channel)
-
-    async def send(self, channel: str, message: Any) -> None:
-        """Send a message to a channel.
-
-        A message for another loop is lost if the channel is full or the loop is closed.
-        """
-        loop = self._loops.get(channel)
-        if loop is None or loop is asyncio.get_running_loop():
-            await super().send(channel, message)
-            return
-        with suppress(RuntimeError):  # the loop is closed
-            # The sender may change its message before the other loop comes to it.
-            loop.call_soon_threadsafe(self._deliver, channel, deepcopy(message))
-
-    async def group_send(self, group: str, message: Any) -> None:
-        """Send a message to every member of a group that has room for it."""
-        self.require_valid_group_name(group)
-        # Copied first: another loop may change the group while this runs.
-        for channel in list(self.groups.get(group, ())):
-            with suppress(exceptions.ChannelFull):
-                await self.send(channel, message)
-
-    def _deliver(self, channel: str, message: Any) -> None:
-        task = asyncio.ensure_future(self._deliver_here(channel, message))
-        # The loop itself holds only weak references to its tasks.
-        self._deliveries.add(task)
-        task.add_done_callback(self._deliveries.discard)
-
-    async def _deliver_here(self, channel: str, message: Any) -> None:
-        with suppress(exceptions.ChannelFull):
-            await super().send(channel, message)

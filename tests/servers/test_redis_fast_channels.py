@@ -60,17 +60,12 @@ def layer():
     channel_layers.unregister(ALIAS)
 
 
-@pytest.fixture
-def pubsub_layer():
-    yield registered(RedisPubSubChannelLayer)
-    channel_layers.unregister(ALIAS)
-
-
 def client(kind=WebsocketCommunicator):
     return kind(RoomConsumer.as_asgi(), "/ws/", consumer=RoomConsumer)
 
 
-async def test_waits_end_by_proof_although_a_socket_is_open(layer):
+@pytest.mark.usefixtures("any_layer")
+async def test_waits_end_by_proof_although_a_socket_is_open():
     async with client() as comm:
         verdict = await comm.wait_until_idle(timeout=3)
         assert verdict, verdict
@@ -92,13 +87,3 @@ async def test_a_shared_layer_is_never_quiet(layer):
         verdict = await comm.wait_until_idle(timeout=0.05)
         assert verdict.kind is VerdictKind.DEADLINE
         assert any("other processes" in reason for reason in verdict.reasons)
-
-
-async def test_a_layer_whose_methods_cannot_be_counted_keeps_the_deadline(
-    pubsub_layer,
-):
-    async with client() as comm:
-        verdict = await comm.wait_until_idle(timeout=0.05)
-        assert verdict.kind is VerdictKind.DEADLINE
-        assert any("descriptor tcp" in reason for reason in verdict.reasons)
-        assert "send" not in vars(pubsub_layer)

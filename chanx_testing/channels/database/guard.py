@@ -10,8 +10,9 @@ application runs.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Final
 
 from chanx_testing.core.replacing import Replacement, hold, let_go
@@ -43,20 +44,27 @@ CLOSING: Final = {
 """The names that Channels calls; the first is the one that its own tests replace."""
 
 
-@contextmanager
-def connections_kept_open() -> Iterator[None]:
-    """Keep Channels from closing database connections while the block runs.
+def connections_kept_open() -> AbstractContextManager[Any]:
+    """Return a context in which Channels closes no database connection.
 
     Blocks may overlap in any order, also in several threads; when the last one ends,
     the original functions are back. Where something else has replaced one of them
     meanwhile (as Channels' own communicator and ``mock.patch`` do), its function stays.
     If it puts ours back later, ours closes connections as the original does.
+
+    The modules of Channels are imported at once, and not when the context is entered:
+    that happens within the time limit of a verb.
     """
+    return _kept_open([(import_module(path), name) for path, name in CLOSING])
+
+
+@contextmanager
+def _kept_open(names: list[tuple[ModuleType, str]]) -> Iterator[None]:
     held = [
-        hold(module, name, "database", make)
-        for (path, name), make in CLOSING.items()
+        hold(module, name, "database", CLOSING[module.__name__, name])
+        for module, name in names
         # A later Channels may do without one of the names.
-        if hasattr(module := import_module(path), name)
+        if hasattr(module, name)
     ]
     try:
         yield

@@ -221,8 +221,11 @@ class FrameCommunicator:
         """
         connection = prepared(self)
         connection.open()
-        deadline = deadline_after(timeout, self.timeout_scale)
         await connection.lifespan.start(self.application, connection.scope)
+        # What the application needs is made here, with all the packages that it
+        # imports: the time limit is for the application alone.
+        running(self)
+        deadline = deadline_after(timeout, self.timeout_scale)
         await self.send_input({"type": "websocket.connect"})
         found = await connection.peek(deadline)
         if not isinstance(found, Frame):

@@ -8,7 +8,10 @@ names of plain functions are looked at.
 import asyncio
 import functools
 import os
+import sys
 import sysconfig
+import threading
+from collections.abc import Iterator
 from contextvars import Context
 from types import (
     AsyncGeneratorType,
@@ -22,7 +25,7 @@ from types import (
 )
 from typing import Any
 
-from asgiref.sync import SyncToAsync
+from asgiref.sync import AsyncToSync, SyncToAsync
 
 _PATHS = sysconfig.get_paths()
 _LIBRARY = tuple(
@@ -59,6 +62,55 @@ def caller_place(frame: FrameType | None) -> str:
             return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         frame = frame.f_back
     return "an unknown place"
+
+
+def user_place(thread: str, frame: FrameType | None) -> tuple[str, str]:
+    """Return which thread of the user's does something, and where.
+
+    The first place that is not library code. A call through ``async_to_sync()`` is made
+    on a thread of asgiref's, where there may be none: then it is that of the thread
+    which waits for the call.
+
+    Args:
+        thread: The name of the thread that the frame belongs to.
+        frame: Its innermost frame.
+
+    Returns:
+        The name of the thread, and a place as ``worker.py:12``.
+    """
+    place = caller_place(frame)
+    for name, each in _and_who_waits(thread, frame):
+        while each is not None:
+            if not is_library(each.f_code):
+                file = os.path.basename(each.f_code.co_filename)
+                return name, f"{file}:{each.f_lineno}"
+            each = each.f_back
+    return thread, place
+
+
+def _and_who_waits(
+    thread: str, frame: FrameType | None
+) -> Iterator[tuple[str, FrameType | None]]:
+    """Yield a stack, and that of the thread which waits for it in asgiref."""
+    yield thread, frame
+    call: object = None
+    while frame is not None:
+        if frame.f_code is AsyncToSync.main_wrap.__code__:
+            call = frame.f_locals.get("self")
+        frame = frame.f_back
+    if call is None:
+        return
+    names = {each.ident: each.name for each in threading.enumerate()}
+    for ident, other in sys._current_frames().items():
+        waits: FrameType | None = other
+        while waits is not None:
+            if (
+                waits.f_code is AsyncToSync.__call__.__code__
+                and waits.f_locals.get("self") is call
+            ):
+                yield names.get(ident, thread), waits.f_back
+                return
+            waits = waits.f_back
 
 
 def describe_stack(frame: FrameType | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.current_test import Engagement
-from chanx_testing.core.idle.describe import caller_place
+from chanx_testing.core.idle.describe import user_place
 from chanx_testing.core.idle.handovers import noted
 from chanx_testing.core.idle.monitor import Monitor
 from chanx_testing.core.idle.selector import IdleSelector
@@ -240,11 +240,12 @@ class IdleEventLoop(_Base):
         return handle
 
     def _note_unsafe_access(self) -> None:
-        # The public method or its caller; caller_place() passes over our own frames.
+        # The public method or its caller; user_place() passes over our own frames.
         frame = sys._getframe(2)
         if is_finalizing(frame):
             return  # a finalizer does not choose its thread
-        error = UnsafeLoopAccess(threading.current_thread().name, caller_place(frame))
+        place = user_place(threading.current_thread().name, frame)
+        error = UnsafeLoopAccess(*place)
         self.call_soon_threadsafe(self.monitor.report, error)
 
     def _look_for_contradiction(self, ident: int) -> None:

@@ -116,12 +116,14 @@ class UnsafeLoopAccess(RuntimeError):
     """Another thread used the loop without ``call_soon_threadsafe``.
 
     asyncio's own loop does not wake up for that: the message arrives whenever something
-    else wakes the loop. The usual cause is an in-memory channel layer that is written
-    to from another thread's loop.
+    else wakes the loop. The usual cause is an ``asyncio.Queue`` or an ``asyncio.Event``
+    that a thread uses. (A channel layer in memory may be used by any thread while a
+    test is connected.)
 
     Attributes:
-        thread: The name of the thread.
-        where: The code that did it, as ``file:line``.
+        thread: The name of the thread. Where it called ``async_to_sync()``, which uses
+            a thread of its own, the thread that waits there.
+        where: The code of the user's that did it, as ``file:line``.
     """
 
     def __init__(self, thread: str, where: str) -> None:
@@ -133,9 +135,10 @@ class UnsafeLoopAccess(RuntimeError):
         return (
             f"thread {self.thread} used this event loop without"
             f" call_soon_threadsafe(), at {self.where}: a loop does not wake up for"
-            " that. Is an asyncio.Queue or an in-memory channel layer written to from"
-            " another thread's event loop? Use async_to_sync() there, or"
-            " loop.call_soon_threadsafe()"
+            " that. What is asyncio's, such as a Queue, an Event or a Future, belongs"
+            " to the loop that waits for it. Let that loop do it:"
+            " loop.call_soon_threadsafe(queue.put_nowait, item), or"
+            " asyncio.run_coroutine_threadsafe(queue.put(item), loop)"
         )
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import threading
+from collections.abc import Callable
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from chanx_testing.core.idle import (
     IdleEventLoop,
@@ -42,6 +44,40 @@ async def test_a_queue_written_from_another_threads_loop_is_an_error() -> None:
     assert await receiver == "unsafe"
     assert "thread other-loop" in reports[0]
     assert "test_loop_unsafe.py:" in reports[0]
+
+
+def at_once_unsafe(frames: "asyncio.Queue[str]") -> None:
+    frames.put_nowait("unsafe")
+
+
+def on_a_loop_of_its_own(frames: "asyncio.Queue[str]") -> None:
+    asyncio.run(frames.put("unsafe"))
+
+
+def through_asgiref(frames: "asyncio.Queue[str]") -> None:
+    # asgiref runs it in a thread of its own, which knows no line of the user's.
+    async_to_sync(frames.put)("unsafe")
+
+
+@pytest.mark.parametrize("way", [at_once_unsafe, on_a_loop_of_its_own, through_asgiref])
+@on_idle_loop
+async def test_the_thread_and_the_line_are_those_of_the_user(
+    way: Callable[["asyncio.Queue[str]"], None],
+) -> None:
+    frames: asyncio.Queue[str] = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    receiver = asyncio.create_task(frames.get())
+    await asyncio.sleep(0)
+    thread = threading.Thread(target=way, args=(frames,), name="mine")
+    thread.start()
+    with at_once(), pytest.raises(UnsafeLoopAccess) as caught:
+        await wait_until_idle(LONG)
+    thread.join()
+    await receiver
+    assert caught.value.thread == "mine"
+    # Its last line.
+    line = max(number for _, _, number in way.__code__.co_lines() if number)
+    assert caught.value.where == f"test_loop_unsafe.py:{line}"
 
 
 @on_idle_loop

@@ -9,6 +9,7 @@ from chanx_testing.core.idle import wait_until_idle
 from chanx_testing.core.layers.traffic import (
     COUNTED_METHODS,
     Traffic,
+    _accounts,
     traffic_watched,
 )
 from chanx_testing.core.observe import reports
@@ -23,6 +24,7 @@ class Layer:
         self.queues = defaultdict(asyncio.Queue)
         self.groups = defaultdict(set)
         self.numbers = iter(range(100))
+        self.error = ValueError()
 
     async def new_channel(self, prefix="specific"):
         await self.gate.wait()
@@ -31,7 +33,7 @@ class Layer:
     async def send(self, channel, message):
         await self.gate.wait()
         if message is None:
-            raise ValueError("no message")
+            raise self.error
         await self.queues[channel].put(message)
 
     async def receive(self, channel):
@@ -47,7 +49,7 @@ class Layer:
 
     async def group_send(self, group, message):
         await self.gate.wait()
-        for channel in self.groups[group]:
+        for channel in tuple(self.groups[group]):
             await self.send(channel, message)
 
 
@@ -62,8 +64,8 @@ def traffic(layer, monkeypatch):
     made = []
 
     class Known(Traffic):
-        def __init__(self, name):
-            super().__init__(name)
+        def __init__(self, layer):
+            super().__init__(layer)
             made.append(self)
 
     monkeypatch.setattr("chanx_testing.core.layers.traffic.Traffic", Known)
@@ -109,14 +111,66 @@ async def test_a_received_message_is_counted_off(layer, traffic):
     again.cancel()
 
 
-async def test_a_message_that_could_not_be_sent_is_not_waited_for(layer, traffic):
+class ChannelFull(Exception):
+    """As layers raise it."""
+
+
+@pytest.mark.parametrize("refusal", [ChannelFull, AssertionError, TypeError])
+async def test_a_message_that_was_refused_is_not_waited_for(layer, traffic, refusal):
+    layer.error = refusal()
     channel = await layer.new_channel()
-    with pytest.raises(ValueError, match="no message"):
+    with pytest.raises(refusal):
         await layer.send(channel, None)
     receiver = asyncio.create_task(layer.receive(channel))
     assert await wait_until_idle()
     assert traffic.under_way() == []
     receiver.cancel()
+
+
+@pytest.mark.parametrize("method", ["send", "group_send"])
+async def test_a_message_that_failed_on_its_way_may_come(layer, traffic, method):
+    layer.error = ConnectionError()
+    channel = await layer.new_channel()
+    await layer.group_add(channel, channel)
+    with pytest.raises(ConnectionError):
+        await getattr(layer, method)(channel, None)
+    receiver = asyncio.create_task(layer.receive(channel))
+    assert await wait_until_idle()
+    assert traffic.under_way() == [
+        "a message on its way over Layer, perhaps: its sending was broken off"
+    ]
+    receiver.cancel()
+
+
+async def test_who_joins_during_a_broadcast_may_get_it(layer, traffic):
+    """A layer that is not known may bring messages in another order: no marker."""
+    channel = await layer.new_channel()
+    receiver = asyncio.create_task(layer.receive(channel))
+    layer.gate.clear()
+    sending = asyncio.create_task(layer.group_send("room", {"type": "hello"}))
+    joining = asyncio.create_task(layer.group_add("room", channel))
+    await asyncio.sleep(0)
+    layer.gate.set()
+    await asyncio.gather(sending, joining)
+    for _ in range(2):
+        assert await wait_until_idle()
+        assert traffic.under_way() == ["a message on its way over Layer, perhaps"]
+    assert not receiver.done()
+    receiver.cancel()
+
+
+async def test_what_happened_while_nobody_watched_is_not_known(layer):
+    with traffic_watched([layer]):
+        channel = await layer.new_channel()
+    await layer.send(channel, {"type": "hello"})
+    with traffic_watched([layer]):
+        assert await layer.receive(channel) == {"type": "hello"}
+        receiver = asyncio.create_task(layer.receive(channel))
+        assert await wait_until_idle()
+        assert _accounts[layer].under_way() == [
+            "a receiver of unknown messages on Layer"
+        ]
+        receiver.cancel()
 
 
 async def test_a_channel_of_unknown_origin_may_bring_anything(layer, traffic):

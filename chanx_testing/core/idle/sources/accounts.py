@@ -45,6 +45,11 @@ def accounted(account: Account) -> Iterator[None]:
         _current.reset(token)
 
 
+def current_account() -> Account | None:
+    """Return the account that answers for connections made here; None without one."""
+    return _current.get()
+
+
 class Accounts:
     """The sockets of one loop that an account answers for; a source."""
 
@@ -60,6 +65,10 @@ class Accounts:
         """Note a new connection, in the context that made it."""
         if (account := _current.get()) is not None:
             self._accounts[transport] = account
+
+    def knows(self, transport: asyncio.BaseTransport) -> bool:
+        """Return whether an account answers for a connection."""
+        return transport in self._accounts
 
     def by_descriptor(self) -> dict[int, Account]:
         """Return the accounts of the open connections by their descriptors."""

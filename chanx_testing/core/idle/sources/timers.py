@@ -24,6 +24,8 @@ from chanx_testing.core.idle.sources.parked import (
 
 _in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
 
+_background_tasks: "weakref.WeakSet[asyncio.Task[Any]]" = weakref.WeakSet()
+
 # asyncio gives the time until a timer, when - now. That plus now is not exactly `when`,
 # but differs from it by some units in the last place.
 _TOLERANCE = 1e-9
@@ -41,6 +43,23 @@ def background() -> Iterator[None]:
         yield
     finally:
         _in_background.reset(token)
+
+
+def put_in_background(task: "asyncio.Task[Any]") -> None:
+    """Leave the timers that a task sets from now on out of every proof.
+
+    For a task that was created before it was known to be background work.
+    """
+    _background_tasks.add(task)
+
+
+def _is_background_task() -> bool:
+    if not _background_tasks:
+        return False
+    try:
+        return asyncio.current_task() in _background_tasks
+    except RuntimeError:
+        return False  # the loop does not run yet
 
 
 class Timer:
@@ -63,7 +82,7 @@ class Timer:
         self._handle = weakref.ref(handle)
         self.when = when
         self.place = caller_place(sys._getframe(2))
-        self.in_background = _in_background.get()
+        self.in_background = _in_background.get() or _is_background_task()
         # Weak: a cancelled timer stays in the heap for a while, and must not keep a
         # finished task in memory.
         self.guarded: weakref.ref[asyncio.Task[Any]] | None = None
