@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     # The loop.
     "core.idle": {"core.replacing", "core.idle.clients"},
     # It knows no loop, only what others build on one.
-    "core.idle.clients": set(),
+    "core.idle.clients": {"core.replacing"},
     # What a consumer reports.
     "core.observe.reports": {"messages"},
     "core.observe.foreign": {"core.observe.reports", "core.replacing", "core.idle"},

@@ -7,6 +7,7 @@ that waits in ``read()``, if there is one, and does nothing else.
 import asyncio
 from collections import deque
 
+from chanx_testing.core.idle.clients import publications
 from chanx_testing.core.idle.clients.state import (
     Notice,
     has_waiters,
@@ -28,7 +29,10 @@ def notices(
     reader = read(protocol, "_stream_reader", asyncio.StreamReader)
     found: list[Notice] = []
     if (waiter := read_future(reader, "_waiter")) is not None:
-        found.append(Notice("a task reads from it", waiter))
+        expected = publications.doubts(reader)
+        if expected != []:
+            found.append(Notice("a task reads from it", waiter))
+        found += map(Notice, expected or ())
     # These two are woken by the end of the connection.
     if has_waiters(closed := read_future(protocol, "_closed")):
         found.append(Notice("a task waits for its end", closed))
