@@ -13,7 +13,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "chanx_testing"
 # What runs in production, in this package and in users' projects.
 CONSUMERS = {"core.consumer", "core.authenticator", "core.decorators"}
 # What a test needs and production must never load.
-TEST_SIDE = {"core.client", "core.idle", "core.layers", "core.trace", "core.testing"}
+TEST_SIDE = {
+    "core.client",
+    "core.idle",
+    "core.idle.clients",
+    "core.layers",
+    "core.trace",
+    "core.testing",
+}
 OBSERVE = {"core.observe.reports", "core.observe.foreign", "core.observe.capture"}
 CORE = {*TEST_SIDE, *CONSUMERS, *OBSERVE, "core.settings", "core.routing"}
 
@@ -26,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "core.routing": set(),
     "core.trace": set(),
     # The loop.
-    "core.idle": {"core.replacing"},
+    "core.idle": {"core.replacing", "core.idle.clients"},
+    # It knows no loop, only what others build on one.
+    "core.idle.clients": {"core.replacing"},
     # What a consumer reports.
     "core.observe.reports": {"messages"},
     "core.observe.foreign": {"core.observe.reports", "core.replacing", "core.idle"},

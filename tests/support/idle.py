@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chanx_testing.core.idle import IdleEventLoop, Verdict, wait_until_idle
 from chanx_testing.core.idle.current_test import new_test
+from chanx_testing.core.idle import IdleEventLoop, Verdict, VerdictKind, wait_until_idle
 
 # Seconds that no test may need: a wait that lasts this long has missed the proof.
 LONG = 5.0
@@ -78,6 +78,13 @@ def at_once() -> Iterator[None]:
     yield
     taken = time.perf_counter() - before
     assert taken < AT_ONCE, f"took {taken:.3f} s"
+
+
+async def not_idle(words: str) -> None:
+    """The verdict of a short wait, which must not be a proof, and has these words."""
+    verdict = await wait_until_idle(0.05)
+    assert verdict.kind is VerdictKind.DEADLINE
+    assert words in str(verdict)
 
 
 async def proof() -> Verdict:

@@ -4,6 +4,7 @@ A wait ends as soon as it is proved that nothing can arrive before its deadline,
 otherwise lasts to its deadline. It never guesses.
 """
 
+from chanx_testing.core.idle.clients.publications import no_other_publisher
 from chanx_testing.core.idle.install import installed, new_event_loop
 from chanx_testing.core.idle.loop import IdleEventLoop
 from chanx_testing.core.idle.sources.accounts import Account, accounted
@@ -38,6 +39,7 @@ __all__ = [
     "installed",
     "is_supported",
     "new_event_loop",
+    "no_other_publisher",
     "wait",
     "wait_until_idle",
 ]

@@ -7,6 +7,7 @@ names of plain functions are looked at.
 
 import asyncio
 import functools
+import gc
 import os
 import sys
 import sysconfig
@@ -36,6 +37,8 @@ _LIBRARY = tuple(
 )
 # The whole package, from chanx_testing/core/idle/ two folders up.
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+# Awaited by `async for`. The types have no name in Python.
+_STEPS_OF_GENERATORS = ("async_generator_asend", "async_generator_athrow")
 _MACHINERY = (_OURS, os.path.dirname(asyncio.__file__) + os.sep)
 
 
@@ -165,7 +168,7 @@ def describe_task(task: "asyncio.Future[Any]") -> str:
     if not isinstance(task, asyncio.Task):
         return f"a {type(task).__qualname__}"
     coro = task.get_coro()
-    frames = _frames_of(coro)
+    frames = frames_of(task)
     if not frames:
         code = getattr(coro, "cr_code", None)
         name = short_name(code.co_qualname) if isinstance(code, CodeType) else "a task"
@@ -200,7 +203,9 @@ def _awaited(link: object) -> object:
     return None
 
 
-def _frames_of(link: object) -> list[FrameType]:
+def frames_of(task: "asyncio.Task[Any]") -> list[FrameType]:
+    """Return the frames of a task that is blocked, the outermost first."""
+    link: object = task.get_coro()
     frames: list[FrameType] = []
     while link is not None and len(frames) < 200:
         frame: FrameType | None = None
@@ -210,6 +215,11 @@ def _frames_of(link: object) -> list[FrameType]:
             frame = link.gi_frame
         elif isinstance(link, AsyncGeneratorType):
             frame = link.ag_frame
+        elif type(link).__name__ in _STEPS_OF_GENERATORS:
+            # The step holds the generator.
+            held = gc.get_referents(link)
+            link = next((x for x in held if isinstance(x, AsyncGeneratorType)), None)
+            continue
         if frame is not None:
             frames.append(frame)
         link = _awaited(link)

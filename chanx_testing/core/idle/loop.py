@@ -19,6 +19,7 @@ from chanx_testing.core.idle.selector import IdleSelector
 from chanx_testing.core.idle.sources import submissions
 from chanx_testing.core.idle.sources.accounts import Accounts
 from chanx_testing.core.idle.sources.children import Children
+from chanx_testing.core.idle.sources.connections import Connections
 from chanx_testing.core.idle.sources.descriptors import Descriptors
 from chanx_testing.core.idle.sources.garbage import collector, is_finalizing
 from chanx_testing.core.idle.sources.jobs import Jobs
@@ -77,7 +78,10 @@ class IdleEventLoop(_Base):
         self.signals = Signals()
         self.accounts = Accounts()
         self.promises = Promises()
-        self.descriptors = Descriptors(selector.watched, self.accounts)
+        self.connections = Connections()
+        self.descriptors = Descriptors(
+            selector.watched, self.accounts, self.connections
+        )
         self.monitor = Monitor(
             self,
             self._clock,
@@ -312,13 +316,21 @@ class IdleEventLoop(_Base):
         """Connect to a server, and note the account that the context names."""
         transport, protocol = await super().create_connection(*args, **kwargs)
         self.accounts.add(transport)
+        self.connections.add(transport)
         return transport, protocol
 
     async def create_unix_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect to a Unix socket, and note the account that the context names."""
         transport, protocol = await super().create_unix_connection(*args, **kwargs)
         self.accounts.add(transport)
+        self.connections.add(transport)
         return transport, protocol
+
+    async def start_tls(self, *args: Any, **kwargs: Any) -> Any:
+        """Encrypt a connection, whose transport is another one from then on."""
+        transport: Any = await super().start_tls(*args, **kwargs)
+        self.connections.add(transport)
+        return transport
 
     def add_signal_handler(  # type: ignore[override]
         self, sig: int, callback: Callable[..., object], *args: Any

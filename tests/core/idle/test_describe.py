@@ -103,7 +103,8 @@ async def test_an_async_generator_is_followed() -> None:
 
     task = asyncio.create_task(reads())
     await asyncio.sleep(0)
-    assert "test_describe.py:" in describe_task(task)
+    place = describe_task(task)
+    assert place == f"numbers test_describe.py:{numbers.__code__.co_firstlineno + 1}"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from chanx_testing.core.idle.clients.state import Notice
 from chanx_testing.core.idle.sources.accounts import Accounts
 from chanx_testing.core.idle.sources.other_loops import Descriptor, identify
+from chanx_testing.core.idle.sources.connections import Connections, describe_notice
 
 # What one end of a TCP connection within this process sends can be read at the other
 # end as soon as `send` returns. That was measured on Linux alone: elsewhere a frame may
@@ -17,6 +19,7 @@ from chanx_testing.core.idle.sources.other_loops import Descriptor, identify
 _LOOPBACK_IS_IMMEDIATE = sys.platform == "linux"
 
 _Address = tuple[str, int]
+_NoticedBy = Callable[[int], list[Notice] | None]
 
 
 class Descriptors:
@@ -25,6 +28,7 @@ class Descriptors:
     Args:
         watched: Returns what the loop's selector watches.
         accounts: The accounts that answer for some of them.
+        connections: The connections to servers among them.
 
     Attributes:
         ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
@@ -34,11 +38,15 @@ class Descriptors:
     is_outside: ClassVar[bool] = True
 
     def __init__(
-        self, watched: Callable[[], list[selectors.SelectorKey]], accounts: Accounts
+        self,
+        watched: Callable[[], list[selectors.SelectorKey]],
+        accounts: Accounts,
+        connections: Connections,
     ) -> None:
         self.ignored: set[int] = set()
         self._watched = watched
         self._accounts = accounts
+        self._connections = connections
 
     def is_open(self) -> bool:
         """Return whether one of them could bring something."""
@@ -62,26 +70,36 @@ class Descriptors:
             for key in keys
             if key.fd in accounts and key.events == selectors.EVENT_READ
         }
-        return open_descriptors(keys, self.ignored | answered)
+        return open_descriptors(
+            keys, self.ignored | answered, self._connections.noticed_by
+        )
 
 
 def open_descriptors(
-    keys: Iterable[selectors.SelectorKey], ignored: frozenset[int] | set[int]
+    keys: Iterable[selectors.SelectorKey],
+    ignored: frozenset[int] | set[int],
+    noticed_by: _NoticedBy,
 ) -> list[str]:
-    """Return what each descriptor is that is not one of a pair within the loop.
+    """Return what each descriptor is that could bring something.
 
     Two TCP sockets of this loop that are connected to each other bring nothing that
-    the loop did not send, as long as neither has something left to write.
+    the loop did not send, as long as neither has something left to write. What comes
+    over a connection to a server brings nothing if nobody would notice it.
 
     Args:
         keys: What the loop's selector watches.
         ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
+        noticed_by: Returns who would notice what comes over a descriptor.
     """
-    reasons: list[str] = []
-    ends: dict[tuple[_Address, _Address], str] = {}
-    for key in keys:
-        if key.fd in ignored:
-            continue
+    counted = [
+        (key, _notices(key, noticed_by)) for key in keys if key.fd not in ignored
+    ]
+    if all(notices == [] for _, notices in counted):
+        # Nearly always: what a descriptor is costs more than who would notice.
+        return []
+    alone: list[tuple[str, list[Notice] | None]] = []
+    ends: dict[tuple[_Address, _Address], tuple[str, list[Notice] | None]] = {}
+    for key, notices in counted:
         text, local, peer = _look(key.fd)
         if (
             local is not None
@@ -90,10 +108,22 @@ def open_descriptors(
             and _LOOPBACK_IS_IMMEDIATE
         ):
             if ends.pop((peer, local), None) is None:
-                ends[local, peer] = text
+                ends[local, peer] = text, notices
         else:
-            reasons.append(f"descriptor {text}")
-    return reasons + [f"descriptor {text}" for text in ends.values()]
+            alone.append((text, notices))
+    alone += ends.values()
+    return [_reason(text, notices) for text, notices in alone if notices != []]
+
+
+def _notices(key: selectors.SelectorKey, noticed_by: _NoticedBy) -> list[Notice] | None:
+    # One that is watched for writing too has something left to send.
+    return noticed_by(key.fd) if key.events == selectors.EVENT_READ else None
+
+
+def _reason(text: str, notices: list[Notice] | None) -> str:
+    if notices is None:
+        return f"descriptor {text}"
+    return f"descriptor {text} ({'; '.join(map(describe_notice, notices))})"
 
 
 def _look(fd: int) -> tuple[str, _Address | None, _Address | None]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chanx_testing.core.idle.sources.accounts import Accounts, accounted
+from chanx_testing.core.idle.sources.connections import Connections
 from chanx_testing.core.idle.sources.descriptors import Descriptors
 
 
@@ -69,7 +70,7 @@ def test_a_descriptor_with_an_account_is_not_open_itself(sock: socket.socket) ->
         accounts.add(transport)  # type: ignore[arg-type]
     events = selectors.EVENT_READ
     keys = [selectors.SelectorKey(sock, sock.fileno(), events, None)]
-    descriptors = Descriptors(lambda: keys, accounts)
+    descriptors = Descriptors(lambda: keys, accounts, Connections())
     assert not descriptors.is_open()
     # What is left to send is somebody's answer.
     keys[0] = keys[0]._replace(events=events | selectors.EVENT_WRITE)
