@@ -256,10 +256,17 @@ class Monitor:
         pending = [waiter for waiter in self.waiters if not waiter.future.done()]
         if not pending:
             return None
-        first = min(pending, key=lambda waiter: (waiter.horizon != 0, waiter.deadline))
+        # A limit that the test has put around a wait is one more deadline of it.
+        limits = self.timers.limits(pending) if len(pending) > 1 else {}
+
+        def end(waiter: Waiter) -> tuple[bool, float]:
+            limit = limits.get(waiter.future, math.inf)
+            return waiter.horizon != 0, min(waiter.deadline, limit)
+
+        first = min(pending, key=end)
         if first.horizon == 0:
             return first
-        timer = self.timers.next(first.task)
+        timer = self.timers.next(pending)
         # A timer at the very moment of the horizon may fire before the waiter runs.
         return first if timer is None or timer.when > first.limit(now) else None
 
@@ -313,7 +320,7 @@ class Monitor:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             inside.append("callbacks are always ready" + (f": {names}" * bool(names)))
-        timer = self.timers.next(waiter.task)
+        timer = self.timers.next(self.waiters)
         if timer is not None and waiter.horizon != 0:
             inside.append(
                 f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
@@ -326,7 +333,7 @@ class Monitor:
 
     def _idle(self, waiter: Waiter) -> Verdict:
         number = len(asyncio.all_tasks(self._loop))
-        timer = self.timers.next(waiter.task)
+        timer = self.timers.next(self.waiters)
         when = "no timer"
         if timer is not None:
             when = f"next timer in {max(0.0, timer.when - Clock.now()):.3g} s"
