@@ -320,8 +320,11 @@ class Monitor:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             inside.append("callbacks are always ready" + (f": {names}" * bool(names)))
+        # One that is due has fired, or fires before anybody is told this.
+        self.timers.forget_before(now)
         timer = self.timers.next(self.waiters)
-        if timer is not None and waiter.horizon != 0:
+        # What comes after the horizon is not what kept the wait from its proof.
+        if timer is not None and now < timer.when <= waiter.limit(now):
             inside.append(
                 f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
             )
