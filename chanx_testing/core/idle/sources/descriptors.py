@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from chanx_testing.core.idle.sources.accounts import Accounts
+from chanx_testing.core.idle.sources.open_files import OpenFiles
 
 # What one end of a TCP connection within this process sends can be read at the other
 # end as soon as `send` returns. That was measured on Linux alone: elsewhere a frame may
@@ -26,7 +27,7 @@ class Descriptors:
         accounts: The accounts that answer for some of them.
 
     Attributes:
-        ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
+        ignored: Open files that do not count, such as the loop's own wake-up pipe.
     """
 
     wakes_the_loop: ClassVar[bool] = True
@@ -35,7 +36,7 @@ class Descriptors:
     def __init__(
         self, watched: Callable[[], list[selectors.SelectorKey]], accounts: Accounts
     ) -> None:
-        self.ignored: set[int] = set()
+        self.ignored = OpenFiles()
         self._watched = watched
         self._accounts = accounts
 
@@ -55,7 +56,8 @@ class Descriptors:
             for key in keys
             if key.fd in accounts and key.events == selectors.EVENT_READ
         }
-        return open_descriptors(keys, self.ignored | answered)
+        ignored = {key.fd for key in keys if key.fd in self.ignored}
+        return open_descriptors(keys, ignored | answered)
 
 
 def open_descriptors(
