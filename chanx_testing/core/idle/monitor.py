@@ -311,15 +311,19 @@ class Monitor:
         now = Clock.now()
         inside: list[str] = []
         outside: list[str] = []
+        at_work: list[str] = []
         if self.failure is not None:
             inside.append(self.failure)
         for source in self._sources:
             phrases = source.phrases()
             (outside if source.is_outside else inside).extend(phrases)
+            if phrases:
+                at_work += source.at_work()
         if running:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             inside.append("callbacks are always ready" + (f": {names}" * bool(names)))
+            at_work.append(inside[-1])
         # One that is due has fired, or fires before anybody is told this.
         self.timers.forget_before(now)
         timer = self.timers.next(self.waiters)
@@ -332,7 +336,8 @@ class Monitor:
         quiet = bool(outside) and not inside and rests
         kind = VerdictKind.QUIET if quiet else VerdictKind.DEADLINE
         reasons = (*inside, *outside)
-        return Verdict(kind, reasons or ("became idle only at the deadline",))
+        reasons = reasons or ("became idle only at the deadline",)
+        return Verdict(kind, reasons, tuple(at_work))
 
     def _idle(self, waiter: Waiter) -> Verdict:
         number = len(asyncio.all_tasks(self._loop))

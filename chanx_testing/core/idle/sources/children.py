@@ -57,3 +57,7 @@ class Children:
             return []
         pids = [f"child process {child.get_pid()}" for child in self._transports]
         return pids or ["a child process starting"]
+
+    def at_work(self) -> list[str]:
+        """Return the process ID of each child: its end is told to the loop."""
+        return self.phrases()

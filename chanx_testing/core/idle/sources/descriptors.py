@@ -59,6 +59,10 @@ class Descriptors:
         ignored = {key.fd for key in keys if key.fd in self.ignored}
         return open_descriptors(keys, ignored | answered)
 
+    def at_work(self) -> list[str]:
+        """Return nothing: what is outside may never send."""
+        return []
+
 
 def open_descriptors(
     keys: Iterable[selectors.SelectorKey], ignored: frozenset[int] | set[int]
