@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chanx_testing.core.idle.current_test import new_test
 from chanx_testing.core.idle import IdleEventLoop, Verdict, VerdictKind, wait_until_idle
+from chanx_testing.core.idle.current_test import new_test
 
 # Seconds that no test may need: a wait that lasts this long has missed the proof.
 LONG = 5.0

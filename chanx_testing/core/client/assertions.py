@@ -7,6 +7,7 @@ from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import AsgiMessage, Frame
 from chanx_testing.core.client.handshake import Closed
 from chanx_testing.core.client.timeouts import Deadline
+from chanx_testing.core.client.window import Window
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.trace.showing import show_message
 
@@ -44,8 +45,12 @@ def data_of(message: AsgiMessage) -> str | bytes:
     )
 
 
-async def what_comes(connection: Connection, deadline: Deadline) -> list[Frame]:
+async def what_comes(connection: Connection, window: Window) -> list[Frame]:
     """Return the frames that are there, or that come first; take none.
+
+    Args:
+        connection: The connection.
+        window: How long to look.
 
     Returns:
         The frames, completion signals left out; [] where none came, or none can.
@@ -67,9 +72,9 @@ async def what_comes(connection: Connection, deadline: Deadline) -> list[Frame]:
         if connection.ended:
             connection.raise_crash()
             return []
-        if verdict is not None:
+        if verdict is not None and not window.goes_on(verdict):
             return []
-        verdict = await connection.output_queue.change(deadline)
+        verdict = await connection.output_queue.change(window.deadline)
 
 
 def unexpected(connection: Connection, found: list[Frame]) -> errors.UnexpectedFrame:
@@ -81,6 +86,16 @@ def unexpected(connection: Connection, found: list[Frame]) -> errors.UnexpectedF
     )
     error.frames = tuple(frame.message for frame in found)
     return connection.with_transcript(error)
+
+
+def still_at_work(connection: Connection, window: Window) -> str:
+    """Return what to say where nothing came, and work goes on that must end."""
+    name = f"{connection.transcript.name} ({connection.transcript.path})"
+    return (
+        f"receive_nothing() on {name} saw nothing, but proves nothing either: the "
+        f"application is still at work ({'; '.join(window.unfinished)}). Wait for what "
+        f"it does, or pass timeout= with the seconds to wait."
+    )
 
 
 async def close_comes(

@@ -6,6 +6,7 @@ the connection, never private ones.
 
 import asyncio
 import json
+import warnings
 import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +26,7 @@ from chanx_testing.core.client.application import (
 from chanx_testing.core.client.assertions import (
     close_comes,
     data_of,
+    still_at_work,
     unexpected,
     what_comes,
 )
@@ -38,8 +40,10 @@ from chanx_testing.core.client.teardown import leave_after, note_started
 from chanx_testing.core.client.timeouts import (
     ANSWER_SECONDS,
     QUIET_SECONDS,
+    DefaultSeconds,
     deadline_after,
 )
+from chanx_testing.core.client.window import Window
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.trace.transcript import Transcript
@@ -482,8 +486,13 @@ class FrameCommunicator:
         Ends as soon as it is proved that nothing can come. Completion signals do not
         count; a close by the application does.
 
+        The default window goes on, for up to a second, while work of the application is
+        under way that must end, such as a job in a thread. Where it still goes on then,
+        a ``UserWarning`` says so, and which.
+
         Args:
-            timeout: The seconds in which nothing may come.
+            timeout: The seconds in which nothing may come. Given, they are not
+                stretched.
             interval: Accepted for code that passes it; there is no polling.
 
         Returns:
@@ -497,9 +506,15 @@ class FrameCommunicator:
         """
         connection = self._chanx
         deadline = deadline_after(timeout, self.timeout_scale)
-        found = await what_comes(connection, deadline)
+        longest = None
+        if isinstance(timeout, DefaultSeconds):
+            longest = deadline_after(ANSWER_SECONDS, self.timeout_scale)
+        window = Window(deadline, longest)
+        found = await what_comes(connection, window)
         if found and self.receive_nothing_raises:
             raise unexpected(connection, found)
+        if window.unfinished:
+            warnings.warn(still_at_work(connection, window), stacklevel=2)
         return not found
 
     async def assert_closed(

@@ -22,9 +22,8 @@ __tracebackhide__ = True
 
 AsgiMessage = dict[str, Any]
 
-NEVER_STOPS_SENDING: Final = Verdict(
-    VerdictKind.DEADLINE, ("the application sends one frame after the other",)
-)
+_SENDING = ("the application sends one frame after the other",)
+NEVER_STOPS_SENDING: Final = Verdict(VerdictKind.DEADLINE, _SENDING, _SENDING)
 """The verdict on an application that never stops sending."""
 
 

@@ -88,6 +88,11 @@ class Deadline:
             return None
         return max(0.0, self._at - self._loop.time())
 
+    def sooner(self, seconds: float) -> "Deadline":
+        """Return a deadline in so many seconds, or this moment if it is earlier."""
+        left = self.remaining()
+        return Deadline(seconds if left is None else min(seconds, left))
+
     def look(self) -> bool:
         """Return whether the moment has come; note where in the order of the test."""
         if self._passed_at is None and self.remaining() == 0:

@@ -186,14 +186,15 @@ def task_is_runnable(task: "asyncio.Task[Any]") -> bool:
     """
     inner: object = task.get_coro()
     while isinstance(inner, CoroutineType | GeneratorType | AsyncGeneratorType):
-        following = _awaited(inner)
+        following = awaited(inner)
         if following is None:
             return True
         inner = following
     return False
 
 
-def _awaited(link: object) -> object:
+def awaited(link: object) -> object:
+    """Return what a coroutine or a generator waits for; None for anything else."""
     if isinstance(link, CoroutineType):
         return link.cr_await
     if isinstance(link, GeneratorType):
@@ -222,7 +223,7 @@ def frames_of(task: "asyncio.Task[Any]") -> list[FrameType]:
             continue
         if frame is not None:
             frames.append(frame)
-        link = _awaited(link)
+        link = awaited(link)
     return frames
 
 

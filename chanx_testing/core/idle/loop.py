@@ -100,7 +100,8 @@ class IdleEventLoop(_Base):
         )
         super().__init__(selector)
         # What the constructor has registered is the loop's own wake-up pipe.
-        self.descriptors.ignored.update(key.fd for key in selector.watched())
+        for key in selector.watched():
+            self.descriptors.ignored.add(key.fd)
         selector.judge = self.monitor.select
         self._judged = selector
 

@@ -232,7 +232,7 @@ class Monitor:
             mine = (waiter.deadline, self._threads.rank)
             if waiter.future.done() or waiter.horizon == 0 or mine < (until, rank):
                 return "a wait on its event loop may end first"
-        timer = self.timers.next(None)
+        timer = self.timers.next(tuple(self.waiters))
         if timer is not None and timer.when <= until:
             return f"its event loop has a timer set at {timer.place}"
         for source in self._waking:
@@ -366,10 +366,17 @@ class Monitor:
         pending = [waiter for waiter in self.waiters if not waiter.future.done()]
         if not pending:
             return None
-        first = min(pending, key=lambda waiter: (waiter.horizon != 0, waiter.deadline))
+        # A limit that the test has put around a wait is one more deadline of it.
+        limits = self.timers.limits(pending) if len(pending) > 1 else {}
+
+        def end(waiter: Waiter) -> tuple[bool, float]:
+            limit = limits.get(waiter.future, math.inf)
+            return waiter.horizon != 0, min(waiter.deadline, limit)
+
+        first = min(pending, key=end)
         if first.horizon == 0:
             return first
-        timer = self.timers.next(first.task)
+        timer = self.timers.next(pending)
         # A timer at the very moment of the horizon may fire before the waiter runs.
         return first if timer is None or timer.when > first.limit(now) else None
 
@@ -415,17 +422,24 @@ class Monitor:
         inside: list[str] = []
         outside: list[str] = []
         self._threads.until = waiter.limit(now)
+        at_work: list[str] = []
         if self.failure is not None:
             inside.append(self.failure)
         for source in self._sources:
             phrases = source.phrases()
             (outside if source.is_outside else inside).extend(phrases)
+            if phrases:
+                at_work += source.at_work()
         if running:
             tasks = [t for t in asyncio.all_tasks(self._loop) if task_is_runnable(t)]
             names = ", ".join(sorted(describe_task(task) for task in tasks)[:3])
             inside.append("callbacks are always ready" + (f": {names}" * bool(names)))
-        timer = self.timers.next(waiter.task)
-        if timer is not None and waiter.horizon != 0:
+            at_work.append(inside[-1])
+        # One that is due has fired, or fires before anybody is told this.
+        self.timers.forget_before(now)
+        timer = self.timers.next(self.waiters)
+        # What comes after the horizon is not what kept the wait from its proof.
+        if timer is not None and now < timer.when <= waiter.limit(now):
             inside.append(
                 f"timer in {max(0.0, timer.when - now):.3g} s set at {timer.place}"
             )
@@ -433,11 +447,12 @@ class Monitor:
         quiet = bool(outside) and not inside and rests
         kind = VerdictKind.QUIET if quiet else VerdictKind.DEADLINE
         reasons = (*inside, *outside)
-        return Verdict(kind, reasons or ("became idle only at the deadline",))
+        reasons = reasons or ("became idle only at the deadline",)
+        return Verdict(kind, reasons, tuple(at_work))
 
     def _idle(self, waiter: Waiter) -> Verdict:
         number = len(asyncio.all_tasks(self._loop))
-        timer = self.timers.next(waiter.task)
+        timer = self.timers.next(self.waiters)
         when = "no timer"
         if timer is not None:
             when = f"next timer in {max(0.0, timer.when - Clock.now()):.3g} s"

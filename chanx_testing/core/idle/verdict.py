@@ -5,7 +5,7 @@ send it from a worker to the runner.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -41,10 +41,13 @@ class Verdict:
         kind: How the wait ended.
         reasons: For IDLE the number of blocked tasks and the next timer, otherwise what
             could still happen; one phrase each.
+        at_work: For DEADLINE what is under way and must end, such as a job in a thread,
+            in the words of the reasons. The rest of the reasons may come or not.
     """
 
     kind: VerdictKind
     reasons: tuple[str, ...] = ()
+    at_work: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return self.kind is VerdictKind.IDLE

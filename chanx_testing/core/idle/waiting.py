@@ -120,19 +120,32 @@ def exempt_descriptor(fileobj: "int | FileObject") -> Iterator[None]:
     of a server that only this test talks to, a connection that only answers. Its data
     is still handled normally.
 
+    It is the open file that is left out. Another one that is given the same number,
+    after the first one was closed, counts.
+
     Args:
         fileobj: A descriptor, or an object with ``fileno()``.
+
+    Raises:
+        ValueError: It is closed.
     """
     fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
     loop = asyncio.get_running_loop()
-    if not isinstance(loop, IdleEventLoop) or fd in loop.descriptors.ignored:
+    if not isinstance(loop, IdleEventLoop):
         yield
         return
-    loop.descriptors.ignored.add(fd)
+    ignored = loop.descriptors.ignored
+    try:
+        file = ignored.add(fd)
+    except OSError as error:
+        raise ValueError(
+            f"exempt_descriptor() was given the descriptor {fd}, which is not open. "
+            f"Enter it after the file or the socket was opened."
+        ) from error
     try:
         yield
     finally:
-        loop.descriptors.ignored.discard(fd)
+        ignored.remove(file)
 
 
 async def _wait_for_deadline(

@@ -16,6 +16,7 @@ class Thing:
 
     def __init__(self) -> None:
         self.open = True
+        self.works = False
         self.asked = 0
 
     def is_open(self) -> bool:
@@ -27,6 +28,9 @@ class Thing:
 
     def phrases(self) -> list[str]:
         return ["a thing under way"] if self.open else []
+
+    def at_work(self) -> list[str]:
+        return self.phrases() if self.works else []
 
 
 class Waking(Thing):
@@ -90,3 +94,28 @@ def test_a_loop_at_rest_but_for_the_outside_is_quiet() -> None:
     verdict = run(Outside(), wait_until_idle(0.02, horizon=0))
     assert verdict.kind is VerdictKind.QUIET  # type: ignore[attr-defined]
     assert verdict.reasons == ("a thing under way",)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_verdict_knows_what_must_end(works: bool) -> None:
+    thing = Waking()
+    thing.works = works
+    verdict = run(thing, wait_until_idle(0.02))
+    assert verdict.at_work == ("a thing under way",) * works  # type: ignore[attr-defined]
+
+
+def test_the_loop_itself_is_at_work_where_callbacks_are_always_ready() -> None:
+    async def main() -> object:
+        async def spin() -> None:
+            while True:  # noqa: ASYNC110 - a loop without rest is what it is about
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(spin())
+        verdict = await wait_until_idle(0.02)
+        task.cancel()
+        return verdict
+
+    thing = Outside()
+    verdict = run(thing, main())
+    (at_work,) = verdict.at_work  # type: ignore[attr-defined]
+    assert at_work.startswith("callbacks are always ready")

@@ -91,6 +91,37 @@ async def test_the_deadline_names_the_timer_that_is_to_come() -> None:
 
 
 @on_idle_loop
+async def test_the_deadline_names_no_timer_that_comes_later() -> None:
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(0.5, int)
+    job = loop.run_in_executor(None, time.sleep, 0.1)
+    verdict = await wait_until_idle(0.02)
+    assert verdict.kind is VerdictKind.DEADLINE
+    (reason,) = verdict.reasons
+    assert reason.startswith("executor sleep ")
+    timer.cancel()
+    await job
+
+
+@on_idle_loop
+async def test_the_deadline_names_no_timer_that_has_fired() -> None:
+    """A loop without rest never waits for a timer, and runs it all the same."""
+
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110 - a loop without rest is what it is about
+            await asyncio.sleep(0)
+
+    fired: list[bool] = []
+    asyncio.get_running_loop().call_later(0.01, fired.append, True)
+    task = asyncio.create_task(spin())
+    verdict = await wait_until_idle(0.03)
+    assert fired
+    (reason,) = verdict.reasons
+    assert reason.startswith("callbacks are always ready")
+    task.cancel()
+
+
+@on_idle_loop
 async def test_a_chain_of_timers_is_followed_to_its_end() -> None:
     steps = 0
 

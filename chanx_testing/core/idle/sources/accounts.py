@@ -92,3 +92,7 @@ class Accounts:
         """Return what could still come, in the words of the accounts, each once."""
         accounts = set(self.by_descriptor().values())
         return sorted({text for each in accounts for text in each.under_way()})
+
+    def at_work(self) -> list[str]:
+        """Return what could still come: all of it was asked for."""
+        return self.phrases()

@@ -59,3 +59,7 @@ class Children:
             return []
         pids = [f"child process {each.get_pid()}" for each in tuple(self._transports)]
         return pids or ["a child process starting"]
+
+    def at_work(self) -> list[str]:
+        """Return the process ID of each child: its end is told to the loop."""
+        return self.phrases()

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 from chanx_testing.core.idle.clients.state import Notice
 from chanx_testing.core.idle.sources.accounts import Accounts
-from chanx_testing.core.idle.sources.other_loops import Descriptor, identify
 from chanx_testing.core.idle.sources.connections import Connections, describe_notice
+from chanx_testing.core.idle.sources.open_files import OpenFiles
+from chanx_testing.core.idle.sources.other_loops import Descriptor, identify
 
 # What one end of a TCP connection within this process sends can be read at the other
 # end as soon as `send` returns. That was measured on Linux alone: elsewhere a frame may
@@ -31,7 +32,7 @@ class Descriptors:
         connections: The connections to servers among them.
 
     Attributes:
-        ignored: Descriptors that do not count, such as the loop's own wake-up pipe.
+        ignored: Open files that do not count, such as the loop's own wake-up pipe.
     """
 
     wakes_the_loop: ClassVar[bool] = True
@@ -43,7 +44,7 @@ class Descriptors:
         accounts: Accounts,
         connections: Connections,
     ) -> None:
-        self.ignored: set[int] = set()
+        self.ignored = OpenFiles()
         self._watched = watched
         self._accounts = accounts
         self._connections = connections
@@ -70,9 +71,12 @@ class Descriptors:
             for key in keys
             if key.fd in accounts and key.events == selectors.EVENT_READ
         }
-        return open_descriptors(
-            keys, self.ignored | answered, self._connections.noticed_by
-        )
+        ignored = {key.fd for key in keys if key.fd in self.ignored}
+        return open_descriptors(keys, ignored | answered, self._connections.noticed_by)
+
+    def at_work(self) -> list[str]:
+        """Return nothing: what is outside may never send."""
+        return []
 
 
 def open_descriptors(

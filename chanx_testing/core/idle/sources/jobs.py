@@ -98,6 +98,10 @@ class Jobs:
             for name, since in tuple(self._running.values())
         ]
 
+    def at_work(self) -> list[str]:
+        """Return the name and the age of each job: it ends, and its end is told."""
+        return self.phrases()
+
     def overdue(self, seconds: float) -> list[str]:
         """Return the name and the age of each job that has run so long or longer."""
         now = Clock.now()

@@ -1,10 +1,10 @@
 """Which threads are parked, and other details that libraries keep to themselves.
 
 The private details of other libraries that a proof needs are read here, and nowhere
-else in :mod:`chanx_testing.core.idle`. Each is looked up before it is used. Where one
-has changed, a thread counts as busy and a timer as one that will fire, which makes a
-wait longer and never wrong; only a task's exception that nobody retrieved would not be
-found.
+else in :mod:`chanx_testing.core.idle` but for those of limits, in
+:mod:`~chanx_testing.core.idle.sources.limits`. Each is looked up before it is used.
+Where one has changed, a thread counts as busy, which makes a wait longer and never
+wrong; only a task's exception that nobody retrieved would not be found.
 
 A thread is parked when it waits to be handed work and none is at hand. Then its
 innermost frame is
@@ -26,7 +26,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import thread as pool_thread
-from types import CodeType, CoroutineType, FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 
@@ -217,75 +217,6 @@ def _is_idle_process_manager(frame: FrameType | None) -> bool:
             return not frame.f_locals["self"].pending_work_items
         frame = frame.f_back
     return False
-
-
-def task_of_timeout(callback: object) -> "asyncio.Task[Any] | None":
-    """Return the task that an ``asyncio.timeout()`` or an anyio scope would cancel.
-
-    None when the callback is something else, or would cancel other tasks too.
-    """
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Timeout):
-        task = getattr(owner, "_task", None)
-        return task if isinstance(task, asyncio.Task) else None
-    anyio = sys.modules.get("anyio._backends._asyncio")
-    scope = getattr(anyio, "CancelScope", None)
-    if isinstance(scope, type) and isinstance(owner, scope):
-        task = getattr(owner, "_host_task", None)
-        alone = getattr(owner, "_tasks", None) == {task}
-        if isinstance(task, asyncio.Task) and alone:
-            return task
-    return None
-
-
-RELEASE_WAITER: object = getattr(asyncio.tasks, "_release_waiter", None)
-WAIT_FOR: CodeType | None = _code_with(asyncio.wait_for, {"fut", "timeout_handle"})
-
-
-def is_wait_for_timer(callback: object) -> bool:
-    """Return whether a timer is the limit of a ``wait_for`` of Python 3.11.
-
-    Later versions build on ``asyncio.timeout()``.
-    """
-    return WAIT_FOR is not None and callback is RELEASE_WAITER
-
-
-def guards(
-    outer: "asyncio.Task[Any]", inner: "asyncio.Task[Any]", handle: object = None
-) -> bool:
-    """Return whether ``outer`` is in a ``wait_for`` of Python 3.11 around ``inner``.
-
-    There the coroutine that is waited for runs in a task of its own, which ends with
-    the ``wait_for``. Several of them may be nested.
-
-    Args:
-        outer: The task that may be in a ``wait_for``.
-        inner: The task that it may wait for.
-        handle: The timer that must be the limit of the outermost ``wait_for``; None for
-            any.
-    """
-    for _ in range(20):
-        values = _wait_for_values(outer)
-        if handle is not None and values.get("timeout_handle") is not handle:
-            return False
-        guarded = values.get("fut")
-        if guarded is inner:
-            return True
-        if not isinstance(guarded, asyncio.Task):
-            return False
-        outer, handle = guarded, None
-    return False
-
-
-def _wait_for_values(task: "asyncio.Task[Any]") -> dict[str, Any]:
-    """Return the variables of the ``wait_for`` that a task is in; {} where in none."""
-    link: object = task.get_coro()
-    while WAIT_FOR is not None and isinstance(link, CoroutineType):
-        frame = link.cr_frame
-        if frame is not None and frame.f_code is WAIT_FOR:
-            return frame.f_locals
-        link = link.cr_await
-    return {}
 
 
 def exception_not_retrieved(task: "asyncio.Task[Any]") -> BaseException | None:

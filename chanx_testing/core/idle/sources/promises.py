@@ -88,3 +88,7 @@ class Promises:
         if not self.is_open():
             return []
         return sorted({phrase for _, phrase in tuple(self._pending.values())})
+
+    def at_work(self) -> list[str]:
+        """Return what each is: somebody is about to complete it."""
+        return self.phrases()

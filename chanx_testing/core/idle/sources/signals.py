@@ -47,6 +47,10 @@ class Signals:
         """Return the name of each signal that the loop handles."""
         return [f"signal handler {name}" for name in self._names.values()]
 
+    def at_work(self) -> list[str]:
+        """Return nothing: a signal may never come."""
+        return []
+
 
 def _is_bystander(handler: object) -> bool:
     # pytest-timeout's handler fails the test; it never wakes a loop.

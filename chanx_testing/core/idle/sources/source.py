@@ -32,3 +32,10 @@ class Source(Protocol):
 
     def phrases(self) -> list[str]:
         """Return what may still come of it, one phrase each; [] if it is not open."""
+
+    def at_work(self) -> list[str]:
+        """Return what is under way and must end, one phrase each.
+
+        A job ends, and a request is answered. A connection that is open, a timer or a
+        signal handler may bring something, and may just as well never do so.
+        """

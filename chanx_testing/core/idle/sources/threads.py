@@ -163,6 +163,10 @@ class Threads:
         """
         return [] if self._jobs.is_open() else self._busy(strict=False)
 
+    def at_work(self) -> list[str]:
+        """Return every thread that is not parked: it is about to do something."""
+        return self.phrases()
+
     def _busy(self, *, strict: bool) -> list[str]:
         owner = threading.get_ident()
         before = submissions.latest()

@@ -10,17 +10,13 @@ import heapq
 import itertools
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from chanx_testing.core.idle.describe import caller_place
-from chanx_testing.core.idle.sources.parked import (
-    guards,
-    is_wait_for_timer,
-    task_of_timeout,
-)
+from chanx_testing.core.idle.sources.limits import Wait, limit_of
 
 _in_background: ContextVar[bool] = ContextVar("chanx_testing_background", default=False)
 
@@ -69,11 +65,10 @@ class Timer:
         when: The moment at which it fires, in seconds of the loop's clock.
         place: Where it was set.
         in_background: Whether it was set in :func:`background`.
-        guarded: The task that it would cancel, if that is all it does.
-        guarding: The task whose ``wait_for`` it would end, on Python 3.11.
+        limit: What it would do, where it only cancels.
     """
 
-    __slots__ = ("_handle", "guarded", "guarding", "in_background", "place", "when")
+    __slots__ = ("_handle", "in_background", "limit", "place", "when")
 
     def __init__(
         self, handle: asyncio.TimerHandle, when: float, callback: object
@@ -83,42 +78,24 @@ class Timer:
         self.when = when
         self.place = caller_place(sys._getframe(2))
         self.in_background = _in_background.get() or _is_background_task()
-        # Weak: a cancelled timer stays in the heap for a while, and must not keep a
-        # finished task in memory.
-        self.guarded: weakref.ref[asyncio.Task[Any]] | None = None
-        self.guarding: weakref.ref[asyncio.Task[Any]] | None = None
-        if (task := task_of_timeout(callback)) is not None:
-            self.guarded = weakref.ref(task)
-        elif is_wait_for_timer(callback):
-            current = asyncio.current_task()
-            self.guarding = None if current is None else weakref.ref(current)
-
-    @property
-    def handle(self) -> asyncio.TimerHandle | None:
-        """What ``call_at`` returned; None when asyncio has forgotten it."""
-        return self._handle()
+        self.limit = limit_of(callback)
 
     @property
     def is_live(self) -> bool:
-        """Whether it may still fire."""
+        """Whether it will fire, and does not belong to background work."""
         handle = self._handle()
-        return handle is not None and not handle.cancelled()
+        return not (handle is None or handle.cancelled() or self.in_background)
 
-    def is_own_limit_of(self, task: "asyncio.Task[Any] | None") -> bool:
-        """Return whether all it does is to end what ``task`` waits for.
+    def waits_ended(self, waits: Collection[Wait]) -> "set[asyncio.Future[Any]]":
+        """Return the futures of the waits that it ends, if it does nothing else."""
+        handle = self._handle()
+        if self.limit is None or handle is None:
+            return set()
+        return self.limit.waits_ended(waits, handle)
 
-        Otherwise a test that puts ``asyncio.timeout(5)`` around a wait would have to
-        wait five seconds for every proof.
-        """
-        if task is None:
-            return False
-        if self.guarded is not None:
-            limited = self.guarded()
-            return limited is task or (limited is not None and guards(limited, task))
-        if self.guarding is not None:
-            outer = self.guarding()
-            return outer is not None and guards(outer, task, self.handle)
-        return False
+    def is_event(self, waits: Collection[Wait]) -> bool:
+        """Return whether it may bring something that a wait would miss."""
+        return self.is_live and not self.waits_ended(waits)
 
 
 class Timers:
@@ -154,19 +131,31 @@ class Timers:
         while heap and (heap[0][0] < due - _TOLERANCE or not heap[0][2].is_live):
             heapq.heappop(heap)
 
-    def next(self, task: "asyncio.Task[Any] | None") -> Timer | None:
-        """Return the earliest live timer that counts for a wait in ``task``."""
+    def next(self, waits: Collection[Wait]) -> Timer | None:
+        """Return the earliest live timer that does more than to end waits.
+
+        Args:
+            waits: All waits of the loop.
+        """
         if not self._heap:
             return None
         # Nearly always the first one counts; otherwise all are looked at, as a heap is
         # not sorted.
         first = self._heap[0][2]
-        if self._counts(first, task):
+        if first.is_event(waits):
             return first
-        live = [entry for entry in self._heap if self._counts(entry[2], task)]
-        return min(live)[2] if live else None
+        events = [entry for entry in self._heap if entry[2].is_event(waits)]
+        return min(events)[2] if events else None
 
-    def _counts(self, timer: Timer, task: "asyncio.Task[Any] | None") -> bool:
-        return timer.is_live and not (
-            timer.in_background or timer.is_own_limit_of(task)
-        )
+    def limits(self, waits: Collection[Wait]) -> "dict[asyncio.Future[Any], float]":
+        """Return when a limit ends each wait, for the waits that have one.
+
+        Args:
+            waits: All waits of the loop.
+        """
+        found: dict[asyncio.Future[Any], float] = {}
+        for when, _, timer in self._heap:
+            if timer.limit is not None and timer.is_live:
+                for future in timer.waits_ended(waits):
+                    found[future] = min(when, found.get(future, when))
+        return found

@@ -18,7 +18,7 @@ from chanx_testing.core.idle import (
 from tests.support.idle import LONG, at_once, on_idle_loop, proof
 
 linux_only = pytest.mark.skipif(
-    sys.platform != "linux", reason="loopback pairs are matched on Linux only"
+    sys.platform != "linux", reason="loopback pairs and epoll are of Linux only"
 )
 
 
@@ -199,6 +199,76 @@ async def test_an_exempt_descriptor_does_not_count(
         await proof()
     assert not await wait_until_idle(0.02)
     loop.remove_reader(inside)
+
+
+@on_idle_loop
+async def test_the_next_file_with_an_exempt_number_counts() -> None:
+    loop = asyncio.get_running_loop()
+    one, other = tcp_pair()
+    number = one.fileno()
+    with exempt_descriptor(one):
+        one.close()
+        next_one, next_other = tcp_pair()
+        assert number in (next_one.fileno(), next_other.fileno())
+        loop.add_reader(number, int)
+        verdict = await wait_until_idle(0.02)
+        loop.remove_reader(number)
+    assert verdict.kind is VerdictKind.DEADLINE
+    assert "descriptor tcp 127.0.0.1:" in str(verdict)
+    for sock in (other, next_one, next_other):
+        sock.close()
+
+
+@linux_only
+@on_idle_loop
+async def test_the_next_pipe_with_the_number_of_the_loops_own_counts() -> None:
+    """A faulty application may close any number, also that of the loop's pipe."""
+    loop = asyncio.get_running_loop()
+    ours = loop._ssock  # type: ignore[attr-defined]
+    kept = os.dup(ours.fileno())
+    reader, writer = os.pipe()
+    os.dup2(reader, ours.fileno())
+    verdict = await wait_until_idle(0.02)
+    os.dup2(kept, ours.fileno())
+    for fd in (kept, reader, writer):
+        os.close(fd)
+    assert verdict.kind is VerdictKind.DEADLINE
+    assert "descriptor pipe " in str(verdict)
+
+
+@on_idle_loop
+async def test_exemptions_may_end_in_any_order(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    loop = asyncio.get_running_loop()
+    inside, _ = pair
+    loop.add_reader(inside, int)
+    first, second = exempt_descriptor(inside), exempt_descriptor(inside.fileno())
+    with second:
+        with first:
+            pass
+        with at_once():
+            await proof()
+    first, second = exempt_descriptor(inside), exempt_descriptor(inside.fileno())
+    first.__enter__()
+    with second:
+        first.__exit__(None, None, None)
+        with at_once():
+            await proof()
+    assert not await wait_until_idle(0.02)
+    loop.remove_reader(inside)
+
+
+@on_idle_loop
+async def test_a_closed_descriptor_cannot_be_exempt() -> None:
+    one, other = tcp_pair()
+    one.close()
+    with (
+        pytest.raises(ValueError, match="which is not open"),
+        exempt_descriptor(one),
+    ):
+        pass
+    other.close()
 
 
 @linux_only

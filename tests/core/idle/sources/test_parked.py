@@ -34,8 +34,6 @@ def settles(thread: threading.Thread, expected: bool) -> bool:
 def test_every_detail_is_there() -> None:
     assert parked.WORKER is not None
     assert parked.CONDITION_WAIT is not None
-    assert parked.RELEASE_WAITER is not None
-    assert (parked.WAIT_FOR is not None) == (sys.version_info < (3, 12))
     import concurrent.futures.process  # noqa: F401 - looked up when it is there
 
     assert parked._manager_code() is not None
@@ -140,41 +138,6 @@ def test_variables_that_are_gone_mean_busy(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("WORKER", "CONDITION_WAIT"):
         monkeypatch.setattr(parked, name, frame.f_code)
         assert not parked.is_parked(frame)
-
-
-@on_idle_loop
-async def test_the_task_of_a_timeout() -> None:
-    seen: list[Any] = []
-    loop = asyncio.get_running_loop()
-    add = loop.monitor.timers.add  # type: ignore[attr-defined]
-
-    def spy(handle: Any, callback: Any) -> None:
-        seen.append(parked.task_of_timeout(callback))
-        add(handle, callback)
-
-    loop.monitor.timers.add = spy  # type: ignore[attr-defined]
-    async with asyncio.timeout(10):
-        await asyncio.sleep(0)
-    loop.call_later(10, int).cancel()
-    assert seen == [asyncio.current_task(), None]
-
-
-@on_idle_loop
-async def test_the_task_of_an_anyio_scope() -> None:
-    import anyio
-
-    seen: list[Any] = []
-    loop = asyncio.get_running_loop()
-    add = loop.monitor.timers.add  # type: ignore[attr-defined]
-
-    def spy(handle: Any, callback: Any) -> None:
-        seen.append(parked.task_of_timeout(callback))
-        add(handle, callback)
-
-    loop.monitor.timers.add = spy  # type: ignore[attr-defined]
-    with anyio.move_on_after(10):
-        await asyncio.sleep(0)
-    assert seen == [asyncio.current_task()]
 
 
 @on_idle_loop
