@@ -27,6 +27,7 @@ from chanx_testing.core.testing import (
     WrongEventLoop,
     background,
     capture_broadcast_events,
+    hide_secrets,
     lifespan,
 )
 
@@ -60,5 +61,6 @@ __all__ = [
     "WrongEventLoop",
     "background",
     "capture_broadcast_events",
+    "hide_secrets",
     "lifespan",
 ]

@@ -28,6 +28,7 @@ from chanx_testing.core.testing import (
     WrongEventLoop,
     background,
     capture_broadcast_events,
+    hide_secrets,
     lifespan,
 )
 from chanx_testing.fast_channels.communicator import WebsocketCommunicator
@@ -58,5 +59,6 @@ __all__ = [
     "WrongEventLoop",
     "background",
     "capture_broadcast_events",
+    "hide_secrets",
     "lifespan",
 ]
