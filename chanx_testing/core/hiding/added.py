@@ -10,7 +10,9 @@ Added: TypeAlias = tuple[Collection[str], Collection[Pattern]]
 """Names, and patterns of values."""
 
 # What a login issues: no word, and nothing that a person has thought of.
-_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.~+/=:-]{16,}", re.ASCII)
+_RANDOM: Final = re.compile(
+    r"(?=.*\d)(?=.*[A-Za-z])[\w.~+/=:-]{16,}|[A-Za-z0-9]{24,}", re.ASCII
+)
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _MOST_KNOWN: Final = 500
 

@@ -67,6 +67,7 @@ _BRACKET: Final = re.compile(r"[\[{(\]})]")
 _SHOWN_IN_TEXT: Final = {"", "None", "null", "True", "False", "true", "false", HIDDEN}
 _NAME_IN_BYTES: Final = re.compile(r"[A-Za-z][\w-]{2,63}", re.ASCII)
 _JSON_START: Final = re.compile(r"[\[{]")
+_MOST_BYTES: Final = 5000
 _MOST_TRIES: Final = 100
 _decoder: Final = json.JSONDecoder()
 
@@ -299,12 +300,15 @@ def innermost(name: str) -> str:
 
 
 def has_secret(data: bytes) -> bool:
-    """Return whether bytes hold a secret or, if they are not text, a secret's name."""
+    """Return whether bytes begin with a secret or, if they are no text, with its name.
+
+    They begin with their first thousands: of bytes only a few are ever shown.
+    """
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8")[:_MOST_BYTES]
     except UnicodeDecodeError:
         # MessagePack and the like: where a value ends is not known, but names are text.
-        text = data.decode("latin-1")
+        text = data[:_MOST_BYTES].decode("latin-1")
         if any(map(names_a_secret, _NAME_IN_BYTES.findall(text))):
             return True
     return conceal_text(text) != text

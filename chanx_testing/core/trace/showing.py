@@ -21,6 +21,10 @@ from chanx_testing.core.hiding.handshake import (
 
 MAX_TEXT: Final = 300
 
+_MAX_READ: Final = 10_000
+"""Of larger data only so many characters are looked at: a failure is to come soon."""
+
+_LONGEST_KNOWN: Final = 2000
 _TOO_DEEP: Final = "nested too deeply to show"
 
 
@@ -44,8 +48,9 @@ def show_subprotocols(offered: Sequence[str]) -> str:
 
 def show_value(value: Any) -> str:
     """Return data like JSON, shortened, secrets hidden."""
+    beginning = _Beginning()
     try:
-        return shorten(repr(conceal(value)))
+        return beginning.shorten(repr(conceal(beginning.of(value))))
     except RecursionError:
         return f"{type(value).__name__}, {_TOO_DEEP}"
 
@@ -62,12 +67,49 @@ def show_data(message: Mapping[str, Any]) -> str:
 
 def show_text(text: str) -> str:
     """Return the text of a frame, shortened, secrets hidden: its JSON, or a string."""
+    beginning = _Beginning()
     try:
-        return shorten(json.dumps(conceal(json.loads(text)), ensure_ascii=False))
+        content = beginning.of(json.loads(text))
+        return beginning.shorten(json.dumps(conceal(content), ensure_ascii=False))
     except ValueError:
-        return shorten(repr(conceal_text(text)))
+        return beginning.shorten(repr(conceal_text(beginning.of(text))))
     except RecursionError:
         return f"{len(text)} characters of JSON, {_TOO_DEEP}"
+
+
+class _Beginning:
+    """Takes the beginning of data like JSON."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_READ
+
+    def of(self, value: Any) -> Any:
+        """Return the value, without what is too far from its beginning."""
+        if isinstance(value, str):
+            return self._of_text(value)
+        self._left -= 5
+        if isinstance(value, Mapping):
+            return {
+                self.of(key): self.of(item)
+                for key, item in value.items()
+                if self._left > 0
+            }
+        if isinstance(value, list | tuple):
+            return [self.of(item) for item in value if self._left > 0]
+        return value
+
+    def _of_text(self, text: str) -> str:
+        left, self._left = self._left, self._left - len(text)
+        if self._left >= 0:
+            return text
+        # A secret that is cut may not be known any more.
+        return conceal_text(text[: max(left, 0)])[:-_LONGEST_KNOWN] + "…"
+
+    def shorten(self, shown: str) -> str:
+        """Return what is shown of the beginning, shortened."""
+        if self._left > 0:
+            return shorten(shown)
+        return f"{shown[:MAX_TEXT]}… (much longer)"
 
 
 def _show_bytes(data: bytes) -> str:

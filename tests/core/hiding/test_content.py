@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chanx_testing.core.hiding.content import (
@@ -14,6 +14,7 @@ from chanx_testing.core.hiding.content import (
     conceal_text,
     has_secret,
 )
+from chanx_testing.core.hiding.names import names_a_secret
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"
 
@@ -297,4 +298,32 @@ def test_what_is_hidden_stays_so() -> None:
     "text", ["[" * 50_000, "ey" * 50_000, '"a":' * 20_000, "://" * 9999, "/a" * 20_000]
 )
 def test_no_text_takes_long(text: str) -> None:
+    assert conceal_text(text) == text
+
+
+words = st.text("abcdeiklmnorstuy", min_size=1, max_size=12).filter(
+    lambda word: not names_a_secret(word)
+)
+prose = st.text("abcdeiklmnorstuyABCE 0123456789.,!?-()'%€é", max_size=80)
+ordinary = st.recursive(
+    prose | st.integers() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner) | st.dictionaries(words | prose, inner),
+    max_leaves=20,
+)
+
+
+@given(ordinary)
+def test_ordinary_data_is_left(data: Any) -> None:
+    def keys_of(data: Any) -> list[str]:
+        if isinstance(data, dict):
+            return [*data, *(key for item in data.values() for key in keys_of(item))]
+        return (
+            [key for item in data for key in keys_of(item)]
+            if isinstance(data, list)
+            else []
+        )
+
+    assume(not any(map(names_a_secret, keys_of(data))))
+    assert conceal(data) == data
+    text = json.dumps(data, ensure_ascii=False)
     assert conceal_text(text) == text
