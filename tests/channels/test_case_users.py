@@ -314,6 +314,25 @@ def test_the_query_of_the_path_loses_its_secrets() -> None:
     passes(InQuery)
 
 
+def test_a_subclass_may_make_communicators_in_its_own_way() -> None:
+    class Own(Case):
+        ws_login = JWTLogin("subprotocol")
+
+        def create_communicator(  # type: ignore[override]
+            self, *, headers: Any = None, subprotocols: Any = None
+        ) -> Any:
+            return super().create_communicator(
+                headers=headers, subprotocols=subprotocols
+            )
+
+        async def test(self) -> None:
+            assert await self.name_of(self.auth_communicator) == "alice"
+            await self.communicator.connect()
+            await self.communicator.assert_closed(4401)
+
+    passes(Own)
+
+
 def test_headers_that_are_secrets_go_and_others_stay() -> None:
     class Custom(Case):
         def get_ws_headers(self) -> Any:

@@ -47,6 +47,7 @@ _AFTER_SCHEME: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _IN_URL: Final = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+(?=@)")
+_IN_XML: Final = re.compile(r"(<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?>)([^<>]+)(?=</)")
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL
 )
@@ -172,6 +173,7 @@ def conceal_text(text: str) -> str:
     text = _conceal_jwts(text)
     text = _PRIVATE_KEY.sub(HIDDEN, text)
     text = _AFTER_SCHEME.sub(rf"\1\2{HIDDEN}", text)
+    text = _IN_XML.sub(_conceal_element, text)
     text = _conceal_paths(_IN_URL.sub(rf"\1:{HIDDEN}", text))
     # In this order: what is JSON may be written in another text, with more backslashes,
     # and then ends elsewhere than it seems to.
@@ -194,6 +196,11 @@ def _conceal_jwts(text: str) -> str:
 def _is_json_in_base64(start: str) -> bool:
     decoded = urlsafe_b64decode(start[: len(start) // 4 * 4])
     return _JWT_HEADER.fullmatch(decoded) is not None
+
+
+def _conceal_element(match: re.Match[str]) -> str:
+    start, name, _ = match.groups()
+    return f"{start}{HIDDEN}" if certainly_names_a_secret(name) else match[0]
 
 
 def _conceal_paths(text: str) -> str:

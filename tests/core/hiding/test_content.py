@@ -270,6 +270,11 @@ def test_a_jwt_is_hidden_by_its_value(token: str, text: str) -> None:
             f"Cookie: {HIDDEN}; csrftoken={HIDDEN}; b=2",
         ),
         (
+            "<a:User><Password type='x'>hunter2</Password><code>x1</code>",
+            f"<a:User><Password type='x'>{HIDDEN}</Password><code>x1</code>",
+        ),
+        ("<soap:apiKey>hunter2</soap:apiKey>", f"<soap:apiKey>{HIDDEN}</soap:apiKey>"),
+        (
             "No route for '/ws/token/hunter2/x' at ws/key/1",
             f"No route for '/ws/token/{HIDDEN}/x' at ws/key/1",
         ),
@@ -295,7 +300,15 @@ def test_what_is_hidden_stays_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 50_000, "ey" * 50_000, '"a":' * 20_000, "://" * 9999, "/a" * 20_000]
+    "text",
+    [
+        "[" * 50_000,
+        "ey" * 50_000,
+        '"a":' * 20_000,
+        "://" * 9999,
+        "/a" * 20_000,
+        "<a" * 20_000,
+    ],
 )
 def test_no_text_takes_long(text: str) -> None:
     assert conceal_text(text) == text
