@@ -24,6 +24,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
 from chanx_testing.channels.settings import DEFAULTS
+from chanx_testing.core.hiding.added import problem_with
 from chanx_testing.core.settings import SETTINGS, Setting
 
 __all__ = ["check_application", "check_completion", "check_settings"]
@@ -153,6 +154,8 @@ def _check_value(key: str, value: Any, setting: Setting) -> list[CheckMessage]:
             hint = f"Write it as a list: [{value!r}]."
     elif key == "TEST_TIMEOUT_SCALE" and cast(float, value) <= 0:
         hint = "It multiplies time limits: it must be more than 0."
+    elif key in {"SECRET_NAMES", "SECRET_PATTERNS"}:
+        hint = problem_with(value, patterns=key == "SECRET_PATTERNS")
     if hint is None:
         return []
     return [Error(f'CHANX["{key}"] is {value!r}.', hint=hint, id="chanx_testing.E001")]

@@ -22,7 +22,14 @@ TEST_SIDE = {
     "core.testing",
 }
 OBSERVE = {"core.observe.reports", "core.observe.foreign", "core.observe.capture"}
-CORE = {*TEST_SIDE, *CONSUMERS, *OBSERVE, "core.settings", "core.routing"}
+CORE = {
+    *TEST_SIDE,
+    *CONSUMERS,
+    *OBSERVE,
+    "core.hiding",
+    "core.settings",
+    "core.routing",
+}
 
 ALLOWED: dict[str, set[str]] = {
     "constants": set(),
@@ -30,8 +37,10 @@ ALLOWED: dict[str, set[str]] = {
     # Shared ground.
     "core.settings": set(),
     "core.replacing": set(),
-    "core.routing": set(),
-    "core.trace": set(),
+    "core.hiding": set(),
+    "core.routing": {"core.hiding"},
+    # What was said.
+    "core.trace": {"core.hiding"},
     # The loop.
     "core.idle": {"core.replacing", "core.idle.clients"},
     # It knows no loop, only what others build on one.
@@ -48,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.consumer": {
         "messages",
         "constants",
+        "core.hiding",
         "core.settings",
         "core.authenticator",
         "core.observe.reports",
@@ -58,6 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.client": {
         "messages",
         "constants",
+        "core.hiding",
         "core.settings",
         "core.routing",
         "core.trace",
@@ -68,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.layers": {"core.idle", "core.observe.reports", "core.replacing"},
     "core.testing": CORE - {"core.testing"},
     # A framework each. What runs in production is named apart.
-    "channels.settings": {"core.settings"},
+    "channels.settings": {"core.hiding", "core.settings"},
     "channels.handshake": set(),
     "channels.websocket": {"channels.settings", "core.consumer"},
     "channels.authenticator": {
@@ -88,7 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     "fast_channels.websocket": {"fast_channels.package", "core.consumer"},
     "fast_channels": {*CORE, "messages", "fast_channels.package"},
     # What Django and pytest look for at the top of the package.
-    "checks": {"channels.settings", "core.settings"},
+    "checks": {"channels.settings", "core.hiding", "core.settings"},
     "apps": {"checks"},
     "management": {"core.idle"},
     "pytest_plugin": {"core.idle", "core.trace"},

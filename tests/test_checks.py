@@ -86,8 +86,9 @@ def test_unknown_key_without_a_nearest_gets_the_list() -> None:
         "CHANX has an unknown key 'COLOUR'.",
         (
             "The keys are: CAMELIZE, LOG_IGNORED_ACTIONS, LOG_WEBSOCKET_MESSAGE, "
-            "MESSAGE_ACTION_KEY, SEND_AUTHENTICATION_MESSAGE, SEND_COMPLETION, "
-            "TEST_LAYER_SHARED, TEST_TIMEOUT_SCALE."
+            "MESSAGE_ACTION_KEY, SECRET_NAMES, SECRET_PATTERNS, "
+            "SEND_AUTHENTICATION_MESSAGE, SEND_COMPLETION, TEST_LAYER_SHARED, "
+            "TEST_TIMEOUT_SCALE."
         ),
     )
 

@@ -15,6 +15,12 @@ from pydantic import BaseModel
 
 from chanx_testing.channels.async_fixtures import AsyncFixtures
 from chanx_testing.channels.communicator import WebsocketCommunicator
+from chanx_testing.channels.headers import (
+    carries,
+    strip_path,
+    what_identifies,
+    without,
+)
 from chanx_testing.channels.layers import forget_messages
 from chanx_testing.channels.login import (
     Credentials,
@@ -147,10 +153,11 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
             router: The ASGI application. None: :attr:`router`, or that of the project.
             ws_path: The path. None: :attr:`ws_path`.
             headers: The headers of the handshake, used as they are. None: those of
-                :meth:`get_ws_headers`.
-            subprotocols: The subprotocols to offer. None: those of
-                :meth:`get_subprotocols`, and those with which the owner of the headers
-                logs in.
+                :meth:`get_ws_headers`. They say who connects, whatever the login is;
+                so does a copy of them with other headers added.
+            subprotocols: The subprotocols to offer, before those with which the owner
+                of the headers logs in. None: those of :meth:`get_subprotocols`; tokens
+                among them are left out where the headers are those of another user.
             consumer: The consumer class. None: :attr:`consumer`, or that of the route.
             message_types: Message classes to decode with, for a consumer that declares
                 none.
@@ -172,13 +179,13 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
                 f"create_communicator()."
             )
         self._prepare_handshake()
-        sent = self.ws_headers if headers is None else list(headers)
-        owner, login_subprotocols = self._login_of(sent)
-        offered = (
-            [*self.subprotocols, *login_subprotocols]
-            if subprotocols is None
-            else list(subprotocols)
-        )
+        sent = checked_headers(self.ws_headers if headers is None else headers)
+        if subprotocols is not None:
+            offered = list(subprotocols)
+        elif self._are_of_another_user(sent):
+            offered = strip_token_subprotocols(self.subprotocols)
+        else:
+            offered = self.subprotocols
         application = self._application(router)
         communicator = self.communicator_class(
             application,
@@ -188,7 +195,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
             consumer=consumer or self.consumer or consumer_for(application, path),
             message_types=message_types,
         )
-        communicator.transcript.user = owner
+        communicator.transcript.user = self._owner_of(sent)
         return communicator
 
     @property
@@ -200,12 +207,19 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     @property
     def communicator(self) -> WebsocketCommunicator:
-        """The communicator with these headers less the credentials, always the same."""
+        """The same without credentials, always the same communicator.
+
+        They are left out of the headers, the subprotocols and the query of the path.
+        """
         if self._unauth_communicator is None:
             self._prepare_handshake()
+            # Only where it is another path: a subclass may take fewer arguments.
+            path = strip_path(self.ws_path)
+            changes: dict[str, Any] = {} if path == self.ws_path else {"ws_path": path}
             self._unauth_communicator = self.create_communicator(
-                headers=strip_credentials(self.ws_headers),
+                headers=self._without_credentials(self.ws_headers),
                 subprotocols=strip_token_subprotocols(self.subprotocols),
+                **changes,
             )
         return self._unauth_communicator
 
@@ -218,7 +232,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     def __init__(self, methodName: str = "runTest") -> None:  # noqa: N803 - unittest's
         super().__init__(methodName)
-        self._logins: list[tuple[Headers, Any, list[str]]] = []
+        self._logins: list[tuple[Any, Headers]] = []
         self._auth_communicator = None
         self._unauth_communicator = None
 
@@ -343,13 +357,30 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         return self.ws_login
 
     def _headers_of(self, user: Any, credentials: Credentials) -> Headers:
-        headers = [*handshake_headers(self._application()), *credentials.headers]
-        self._logins.append((headers, user, credentials.subprotocols))
-        return headers
+        login = credentials.as_headers()
+        self._logins.append((user, what_identifies(login)))
+        return [*handshake_headers(self._application()), *login]
 
-    def _login_of(self, headers: Headers) -> tuple[str | None, list[str]]:
-        """Return the name of the user with these headers, and its subprotocols."""
-        for known, user, subprotocols in self._logins:
-            if known == headers:
-                return str(user), subprotocols
-        return None, []
+    def _logins_in(self, headers: Headers) -> list[tuple[Any, Headers]]:
+        return [each for each in self._logins if carries(headers, each[1])]
+
+    def _owner_of(self, headers: Headers) -> str | None:
+        """Return the name of the user whom ``headers`` log in, None if unknown."""
+        names = {str(user) for user, _ in self._logins_in(headers)}
+        # With the cookies of two users it is the application that chooses.
+        return names.pop() if len(names) == 1 else None
+
+    def _are_of_another_user(self, headers: Headers) -> bool:
+        """Return whether ``headers`` log another user in than :attr:`ws_headers` do."""
+        # An async get_ws_headers() may still be to come.
+        usual = checked_headers(getattr(self, "ws_headers", []))
+        own = self._logins_in(usual)
+        if any(each not in own for each in self._logins_in(headers)):
+            return True
+        is_extension = set(usual) <= set(headers)
+        return not is_extension and self._without_credentials(headers) != headers
+
+    def _without_credentials(self, headers: Headers) -> Headers:
+        for _, login in self._logins_in(headers):
+            headers = without(headers, login)
+        return strip_credentials(headers)

@@ -7,7 +7,7 @@ from typing import Any
 from chanx_testing.channels.database.guard import connections_kept_open
 from chanx_testing.channels.headers import checks_origin
 from chanx_testing.channels.layers import configured_layers_watched
-from chanx_testing.channels.settings import chanx_setting
+from chanx_testing.channels.settings import chanx_setting, check_secrets
 from chanx_testing.core.client import timeouts
 from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
 from chanx_testing.core.settings import SETTINGS
@@ -27,6 +27,7 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin):
 
     def application_guard(self) -> AbstractContextManager[Any]:
         """Return a context that also keeps connections open and watches the layers."""
+        check_secrets()
         # Made here, with all that they import; entered within a time limit.
         return with_django(
             super().application_guard(),

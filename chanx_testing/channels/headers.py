@@ -1,6 +1,5 @@
 """The headers of a handshake: what identifies a user, and where it comes from."""
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import urlparse
@@ -9,28 +8,26 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 
+from chanx_testing.core.hiding.handshake import (
+    PROTOCOLS_HEADER,
+    header_is_secret,
+    strip_query,
+    token_places,
+)
 from chanx_testing.core.routing.routes import find_route, list_routes
 from chanx_testing.core.routing.unwrap import has_member, stored, unwrap
 
 Headers = list[tuple[bytes, bytes]]
 """Headers as an ASGI scope has them."""
 
-_CREDENTIAL_HEADERS: Final = {b"authorization", b"cookie", b"proxy-authorization"}
-_KEY_HEADER: Final = re.compile(rb"(x-)?(api|auth|access|session|csrf|id)-?(key|token)")
-_PROTOCOLS_HEADER: Final = b"sec-websocket-protocol"
+_OF_EVERYBODY: Final = {
+    *{b"accept", b"accept-encoding", b"accept-language", b"cache-control"},
+    *{b"connection", b"host", b"origin", b"pragma", b"upgrade", b"user-agent"},
+    *{b"sec-websocket-extensions", b"sec-websocket-key", b"sec-websocket-version"},
+}
 
-# Announces that the next subprotocol is a credential: ["access_token", "eyJ..."].
-_MARKERS: Final = {"access_token", "auth", "authorization", "bearer", "jwt", "token"}
-# Or it is glued to the credential: "bearer.eyJ...".
-_PREFIX: Final = re.compile(
-    r"(access[-_]token|auth(orization)?|(base64url\.)?bearer|jwt|token)"
-    r"[.:_-][\w.=+/-]{16,}",
-    re.IGNORECASE,
-)
-_JWT: Final = re.compile(r"[\w-]{4,}\.[\w-]{4,}\.[\w-]{4,}")
-# 32 characters and more without a dot: keys and hashes. The longest registered names
-# of subprotocols without a dot are shorter.
-_OPAQUE: Final = re.compile(r"[\w-]{32,}")
+# Of the headers that may carry a login among other things.
+_SEPARATORS: Final = {b"cookie": b"; ", PROTOCOLS_HEADER.encode(): b", "}
 
 
 class NoAcceptedOriginError(ImproperlyConfigured):
@@ -58,48 +55,89 @@ class NoAcceptedOriginError(ImproperlyConfigured):
 def strip_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return ``headers`` without credentials.
 
-    ``cookie``, ``authorization`` and ``proxy-authorization`` are left out, and headers
-    with a usual name for a key or a token (``x-api-key``, ``x-auth-token``, ...). Of
-    the subprotocols only tokens are left out. ``origin`` and all others stay, in order.
+    A header is a credential by its name (``cookie``, ``authorization``, ``x-api-key``,
+    ``x-ticket-token``, ...) or by its value (a JWT, what follows ``Bearer``, a token
+    that a login has issued, a long random text). Of the subprotocols only tokens are
+    left out. ``host``, ``origin`` and all others stay, in order.
     """
     kept: Headers = []
     for name, value in headers:
-        lower = name.lower()
-        if lower in _CREDENTIAL_HEADERS or _KEY_HEADER.fullmatch(lower):
-            continue
-        if lower == _PROTOCOLS_HEADER:
-            offered = [part.strip() for part in value.decode("latin-1").split(",")]
+        lower, text = name.lower().decode("latin-1"), value.decode("latin-1")
+        if lower == PROTOCOLS_HEADER:
+            offered = [part.strip() for part in text.split(",")]
             left = strip_token_subprotocols(offered)
             if left:
                 kept.append((name, ", ".join(left).encode("latin-1")))
-            continue
-        kept.append((name, value))
+        elif not header_is_secret(lower, text):
+            kept.append((name, value))
     return kept
 
 
 def strip_token_subprotocols(subprotocols: Iterable[str]) -> list[str]:
     """Return ``subprotocols`` without those that carry a token.
 
-    A token is a JWT, 32 or more letters, digits, ``_`` and ``-`` in a row, what follows
-    a marker such as ``"access_token"`` or ``"bearer"`` (the marker is left out too), or
-    a marker and a token in one (``"bearer.eyJ..."``).
+    A token is a JWT, 32 or more letters, digits, ``_`` and ``-`` in a row, a token that
+    a login has issued, what follows a marker such as ``"access_token"`` or ``"bearer"``
+    (the marker is left out too), or a marker and a token in one (``"bearer.eyJ..."``).
     """
     offered = list(subprotocols)
-    kept: list[str] = []
-    index = 0
-    while index < len(offered):
-        current = offered[index]
-        if current.lower() in _MARKERS:
-            index += 2
-            continue
-        if not _is_token(current):
-            kept.append(current)
-        index += 1
+    places = zip(offered, token_places(offered), strict=True)
+    return [each for each, carries_token in places if not carries_token]
+
+
+def what_identifies(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return ``headers`` without those that say nothing about a user.
+
+    A login of a project may give a whole set of them.
+    """
+    return [pair for pair in headers if pair[0].lower() not in _OF_EVERYBODY]
+
+
+def carries(
+    headers: Iterable[tuple[bytes, bytes]], login: Iterable[tuple[bytes, bytes]]
+) -> bool:
+    """Return whether ``headers`` have all that ``login`` has, and perhaps more.
+
+    A cookie and a subprotocol may have come into a header with others.
+    """
+    wanted = _items_of(login)
+    return bool(wanted) and wanted <= _items_of(headers)
+
+
+def without(
+    headers: Iterable[tuple[bytes, bytes]], login: Iterable[tuple[bytes, bytes]]
+) -> Headers:
+    """Return ``headers`` without anything that ``login`` has."""
+    unwanted = _items_of(login)
+    kept: Headers = []
+    for name, value in headers:
+        items = _split(name, value)
+        left = [item for item in items if (name.lower(), item) not in unwanted]
+        if left == items:
+            kept.append((name, value))
+        elif left:
+            kept.append((name, _SEPARATORS[name.lower()].join(left)))
     return kept
 
 
-def _is_token(subprotocol: str) -> bool:
-    return any(pattern.fullmatch(subprotocol) for pattern in (_JWT, _OPAQUE, _PREFIX))
+def _items_of(headers: Iterable[tuple[bytes, bytes]]) -> set[tuple[bytes, bytes]]:
+    return {
+        (name.lower(), item) for name, value in headers for item in _split(name, value)
+    }
+
+
+def _split(name: bytes, value: bytes) -> list[bytes]:
+    separator = _SEPARATORS.get(name.lower())
+    if separator is None:
+        return [value]
+    return [item.strip() for item in value.split(separator.strip())]
+
+
+def strip_path(path: str) -> str:
+    """Return a path, or a URL, without the parts of its query that are secrets."""
+    start, _, query = path.partition("?")
+    kept = strip_query(query)
+    return f"{start}?{kept}" if kept else start
 
 
 def origin_for(application: Any, path: str | None = None) -> str:

@@ -28,6 +28,9 @@ from chanx_testing.channels.headers import (
     strip_token_subprotocols,
 )
 from chanx_testing.channels.users import UserFieldError, amake_user, make_user
+from chanx_testing.core.hiding.added import remember
+from chanx_testing.core.hiding.content import conceal_text
+from chanx_testing.core.hiding.handshake import PROTOCOLS_HEADER, secrets_of_header
 
 __all__ = [
     "Credentials",
@@ -63,11 +66,21 @@ class Credentials:
 
     Attributes:
         headers: Pairs of a lower-case name and a value.
-        subprotocols: Offered before the subprotocols of the test itself.
+        subprotocols: Offered after the subprotocols of the test itself.
     """
 
     headers: Headers = field(default_factory=list)
     subprotocols: list[str] = field(default_factory=list)
+
+    def as_headers(self) -> Headers:
+        """Return all of it as headers, as a client sends it: subprotocols are one, too.
+
+        Whoever has a copy of these headers has the login, whatever else is in it.
+        """
+        if not self.subprotocols:
+            return list(self.headers)
+        offered = ", ".join(self.subprotocols).encode("latin-1")
+        return [*self.headers, (PROTOCOLS_HEADER.encode(), offered)]
 
     def __repr__(self) -> str:
         """Return the names of what is carried; the values are secrets."""
@@ -255,13 +268,21 @@ async def _result_of(awaitable: Awaitable[LoginResult]) -> LoginResult:
 
 def _as_credentials(login: Login, result: Any) -> Credentials:
     if isinstance(result, Credentials):
-        return result
+        return _remembered(result)
     if isinstance(result, list | tuple) and all(map(_is_header, result)):
-        return Credentials([(name, value) for name, value in result])
+        return _remembered(Credentials([(name, value) for name, value in result]))
     raise TypeError(
-        f"The login {login!r} returned {type(result).__name__}, expected Credentials "
+        f"The login {conceal_text(repr(login))} returned {type(result).__name__}, "
+        "expected Credentials "
         'or a list of headers as pairs of bytes, such as [(b"authorization", b"...")].'
     )
+
+
+def _remembered(credentials: Credentials) -> Credentials:
+    for name, value in credentials.as_headers():
+        header = name.lower().decode("latin-1"), value.decode("latin-1")
+        remember(secrets_of_header(*header))
+    return credentials
 
 
 def _is_header(pair: Any) -> bool:

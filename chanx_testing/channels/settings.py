@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from chanx_testing.core.hiding.added import Added, add_source, problem_with
 from chanx_testing.core.settings import SETTINGS
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -51,3 +52,33 @@ def chanx_setting(name: str) -> Any:
             f"{' or '.join(expected.__name__ for expected in types)}."
         )
     return value
+
+
+def check_secrets() -> None:
+    """Make sure that what the project adds to the usual secrets can be used.
+
+    Raises:
+        ImproperlyConfigured: ``SECRET_NAMES`` or ``SECRET_PATTERNS`` is wrong.
+    """
+    for name in ("SECRET_NAMES", "SECRET_PATTERNS"):
+        given = chanx_setting(name)
+        if problem := problem_with(given, patterns=name == "SECRET_PATTERNS"):
+            raise ImproperlyConfigured(f'settings.CHANX["{name}"]: {problem}')
+
+
+def _secrets_of_project() -> Added:
+    try:
+        configured = getattr(settings, "CHANX", None) or ()
+        # Asked for each text that is shown: mostly there is nothing to look at.
+        if "SECRET_NAMES" not in configured and "SECRET_PATTERNS" not in configured:
+            return (), ()
+        check_secrets()
+        return chanx_setting("SECRET_NAMES"), chanx_setting("SECRET_PATTERNS")
+    except ImproperlyConfigured:
+        # Something is about to be shown, mostly a failure, which this must not replace.
+        # A communicator has raised it before, and the system checks report it.
+        return (), ()
+
+
+# Nothing is read here: it is asked when something is shown.
+add_source(_secrets_of_project)

@@ -28,6 +28,7 @@ from chanx_testing.core.testing import (
     WrongVerdict,
     background,
     capture_broadcast_events,
+    hide_secrets,
     lifespan,
 )
 
@@ -62,5 +63,6 @@ __all__ = [
     "WrongVerdict",
     "background",
     "capture_broadcast_events",
+    "hide_secrets",
     "lifespan",
 ]

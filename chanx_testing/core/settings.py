@@ -30,6 +30,8 @@ SETTINGS: Final[dict[str, Setting]] = {
     ),
     "LOG_WEBSOCKET_MESSAGE": Setting(False, (bool,), "log_websocket_message"),
     "MESSAGE_ACTION_KEY": Setting("action", (str,), "discriminator_field"),
+    "SECRET_NAMES": Setting((), (list, tuple, set, frozenset)),
+    "SECRET_PATTERNS": Setting((), (list, tuple, set, frozenset)),
     "SEND_AUTHENTICATION_MESSAGE": Setting(
         True, (bool,), "send_authentication_message"
     ),

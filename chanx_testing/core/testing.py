@@ -27,6 +27,7 @@ from chanx_testing.core.client.errors import (
 )
 from chanx_testing.core.client.handshake import Closed, Handshake
 from chanx_testing.core.client.lifespan import lifespan
+from chanx_testing.core.hiding.added import hide_secrets
 from chanx_testing.core.idle import (
     Deadlock,
     UnsafeLoopAccess,
@@ -68,5 +69,6 @@ __all__ = [
     "WrongVerdict",
     "background",
     "capture_broadcast_events",
+    "hide_secrets",
     "lifespan",
 ]

@@ -29,6 +29,7 @@ from chanx_testing.core.testing import (
     WrongVerdict,
     background,
     capture_broadcast_events,
+    hide_secrets,
     lifespan,
 )
 from chanx_testing.fast_channels.communicator import WebsocketCommunicator
@@ -60,5 +61,6 @@ __all__ = [
     "WrongVerdict",
     "background",
     "capture_broadcast_events",
+    "hide_secrets",
     "lifespan",
 ]

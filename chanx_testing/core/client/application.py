@@ -11,6 +11,7 @@ from asgiref.compatibility import guarantee_single_callable
 
 from chanx_testing.core.client.failures import Failures, says_client_left
 from chanx_testing.core.client.frame_queue import AsgiMessage
+from chanx_testing.core.hiding.content import conceal_text
 from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
 from chanx_testing.core.observe import reports
@@ -172,13 +173,14 @@ class Watcher:
 
     def handler_failed(self, error: Exception, doing: str) -> None:
         """Note that a handler raised ``error``."""
+        doing = conceal_text(doing)
         self._failures.handler_failed(error, doing)
         self._note(f"while {doing}: {show_error(error)}")
 
     def broadcast_sent(self, broadcast: Broadcast) -> None:
         """Note a broadcast of the application."""
         to = broadcast.channel_name or broadcast.groups
-        where = "its own groups" if to is None else repr(to)
+        where = "its own groups" if to is None else conceal_text(repr(to))
         self._note(
             f"{broadcast.consumer.__name__}.{broadcast.method}"
             f"({type(broadcast.message).__name__}) to {where} "

@@ -14,7 +14,7 @@ from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict
-from chanx_testing.core.trace.showing import conceal, shorten, show_message
+from chanx_testing.core.trace.showing import show_message, show_value
 from chanx_testing.core.trace.timeline import timeline_here
 
 # Their frames say nothing to whoever reads a failure.
@@ -137,7 +137,7 @@ class Collection:
     # Why it did not come.
 
     def _error(self, found: Frame | Verdict | None) -> errors.IncompleteMessages:
-        shown = [shorten(repr(conceal(item))) for item in self._contents]
+        shown = [show_value(item) for item in self._contents]
         listed = "".join(f"\n  {item}" for item in shown) or " nothing"
         crash = self._connection.failures.crash
         if crash is not None and not isinstance(found, Frame):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar, Self, TypeGuard
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from chanx_testing.constants import MESSAGE_ACTION_COMPLETE
 from chanx_testing.core.client import errors
@@ -24,11 +24,12 @@ from chanx_testing.core.client.timeouts import (
     QUIET_SECONDS,
     deadline_after,
 )
+from chanx_testing.core.hiding.faults import without_secrets
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe.foreign import failures_reported, methods_in_background
 from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
 from chanx_testing.core.settings import SETTINGS
-from chanx_testing.core.trace.showing import conceal, shorten, show_message
+from chanx_testing.core.trace.showing import show_message, show_value
 from chanx_testing.messages.outgoing import AuthenticationMessage
 
 # Their frames say nothing to whoever reads a failure.
@@ -338,9 +339,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
                     )
                 )
             content = await self.receive_json_from(deadline.remaining())
-            message = AuthenticationMessage.model_validate(
-                connection.language.with_python_keys(content)
-            )
+            message = authentication_message(connection, content)
         rest = deadline_after(after_auth_time, self.timeout_scale)
         await connection.settle(rest)
         return message
@@ -370,7 +369,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             seen = f"the connection was {connection.closed}"
         else:
             payload = message.payload
-            data = shorten(repr(conceal(payload.data)))
+            data = show_value(payload.data)
             seen = (
                 f"it is {payload.status_code} {payload.status_text}, with data {data}"
             )
@@ -396,6 +395,23 @@ def authentication_wanted(connection: Connection) -> str:
             f"authenticator_class, so it sends none)"
         )
     return "an authentication message"
+
+
+def authentication_message(
+    connection: Connection, content: Any
+) -> AuthenticationMessage:
+    """Return the authentication message in decoded data.
+
+    Raises:
+        ValidationError: It has another form; the secrets in it are not shown.
+    """
+    try:
+        return AuthenticationMessage.model_validate(
+            connection.language.with_python_keys(content)
+        )
+    except ValidationError as error:
+        wrong = without_secrets(error)
+    raise connection.with_transcript(wrong)
 
 
 def note_missing_route(

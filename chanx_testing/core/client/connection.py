@@ -30,11 +30,12 @@ from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline
+from chanx_testing.core.hiding.handshake import conceal_subprotocol
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.observe.reports import watcher
-from chanx_testing.core.trace.showing import show_path
+from chanx_testing.core.trace.showing import show_subprotocols
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
 from chanx_testing.core.trace.transcript import Transcript
 
@@ -102,7 +103,8 @@ class Connection:
         self.lifespan = ConnectionLifespan(lifespan)
         self.failures = Failures()
         query = scope["query_string"].decode("utf-8")
-        self.transcript = Transcript(show_path(scope["path"], query))
+        self.transcript = Transcript(scope["path"], query)
+        self.transcript.offered = scope["subprotocols"]
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue = FrameQueue(
             on_put=self._frame_came, on_get=self.failures.frame_taken
@@ -133,6 +135,7 @@ class Connection:
                 peer enters it, in the context of the application.
         """
         self._rules.denial = DENIAL in (self.scope.get("extensions") or {})
+        self.transcript.offered = self.scope.get("subprotocols") or ()
         self.event_loop = asyncio.get_running_loop()
         engage()
         note_act()
@@ -268,12 +271,12 @@ class Connection:
                     raise self.with_transcript(
                         AssertionError(
                             f"Expected the application to choose a subprotocol that "
-                            f"the client offers ({', '.join(offered)}), but it chose "
-                            f"{chosen!r}: a browser fails such a connection (RFC 6455, "
-                            f"section 4.1)."
+                            f"the client offers ({show_subprotocols(offered)}), but it "
+                            f"chose {conceal_subprotocol(chosen, offered)!r}: a "
+                            f"browser fails such a connection (RFC 6455, section 4.1)."
                         )
                     )
-                return Handshake.accept(chosen, headers)
+                return Handshake.accept(chosen, headers, offered)
             case "websocket.close":
                 code = answer.get("code") or 1000
                 return Handshake.refuse(code, answer.get("reason") or "")

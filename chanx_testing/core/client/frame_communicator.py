@@ -44,8 +44,10 @@ from chanx_testing.core.client.timeouts import (
     deadline_after,
 )
 from chanx_testing.core.client.window import Window
+from chanx_testing.core.hiding.handshake import remember_secrets_of
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.idle.waiting import engage
+from chanx_testing.core.trace.showing import show_text
 from chanx_testing.core.trace.transcript import Transcript
 
 # Their frames say nothing to whoever reads a failure.
@@ -107,13 +109,14 @@ class FrameCommunicator:
         peer: Peer | None = None,
     ) -> None:
         if not isinstance(path, str):
-            raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
+            raise TypeError(f"path must be a str, not {type(path).__name__}.")
         if peer is None:
             peer = ApplicationUnderTest(application)
         self.application: Application = peer.application
         self.scope: dict[str, Any] = websocket_scope(
             path, headers, subprotocols, spec_version
         )
+        remember_secrets_of(self.scope)
         handle = weakref.ref(self)
         language = Language(handle, message_types)
         self._chanx = Connection(handle, peer, self.scope, language, lifespan=lifespan)
@@ -471,7 +474,7 @@ class FrameCommunicator:
             return json.loads(payload)
         except (ValueError, RecursionError) as error:
             failure = AssertionError(
-                f"Expected JSON in the frame, but {error}: {payload[:100]!r}"
+                f"Expected JSON in the frame, but {error}: {show_text(payload)}"
             )
             connection.add_transcript(failure)
             raise failure from error

@@ -1,9 +1,13 @@
 """How an application opens a connection, and how it closes one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chanx_testing.core.client.frame_queue import AsgiMessage
+from chanx_testing.core.hiding.content import conceal_text
+from chanx_testing.core.hiding.handshake import conceal_subprotocol
+from chanx_testing.core.trace.showing import show_message
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -27,8 +31,16 @@ class Closed:
     def __str__(self) -> str:
         """Return it as the end of a sentence that begins with "the connection was"."""
         verb = "closed" if self.accepted else "rejected"
-        reason = f" ({self.reason!r})" if self.reason else ""
+        reason = f" ({conceal_text(self.reason)!r})" if self.reason else ""
         return f"{verb} by the application with code {self.code}{reason}"
+
+    def __repr__(self) -> str:
+        """Return what a dataclass returns, with secrets hidden."""
+        shown = [show_message(message) for message in self.messages]
+        return (
+            f"Closed(code={self.code!r}, reason={conceal_text(self.reason)!r}, "
+            f"accepted={self.accepted!r}, messages={shown!r})"
+        )
 
 
 class Handshake(tuple[bool, Any]):
@@ -55,11 +67,25 @@ class Handshake(tuple[bool, Any]):
     status: int
     headers: HeaderList
     body: bytes
+    _offered: tuple[str, ...] = ()
 
     @classmethod
-    def accept(cls, subprotocol: str | None, headers: HeaderList) -> "Handshake":
-        """Return the answer that opens the connection."""
-        return cls._made(True, subprotocol, subprotocol=subprotocol, headers=headers)
+    def accept(
+        cls,
+        subprotocol: str | None,
+        headers: HeaderList,
+        offered: Sequence[str] = (),
+    ) -> "Handshake":
+        """Return the answer that opens the connection.
+
+        Args:
+            subprotocol: The one that the application chose.
+            headers: The headers of the answer.
+            offered: The subprotocols that the client offered.
+        """
+        made = cls._made(True, subprotocol, subprotocol=subprotocol, headers=headers)
+        made._offered = tuple(offered)
+        return made
 
     @classmethod
     def refuse(cls, code: int, reason: str = "") -> "Handshake":
@@ -93,6 +119,13 @@ class Handshake(tuple[bool, Any]):
         made.headers = headers or []
         made.body = body
         return made
+
+    def __repr__(self) -> str:
+        """Return the pair, a token among the subprotocols hidden."""
+        accepted, answer = self
+        if isinstance(answer, str):
+            answer = conceal_subprotocol(answer, self._offered)
+        return repr((accepted, answer))
 
     def header(self, name: str) -> str | None:
         """Return the value of a header of the answer, or None."""

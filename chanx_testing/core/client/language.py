@@ -10,8 +10,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from chanx_testing.constants import COMPLETE_ACTIONS
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.frame_queue import Frame
+from chanx_testing.core.hiding.faults import without_secrets
 from chanx_testing.core.settings import SETTINGS
-from chanx_testing.core.trace.showing import conceal, shorten
+from chanx_testing.core.trace.showing import show_value
 from chanx_testing.messages.base import actions_of
 from chanx_testing.messages.outgoing import AuthenticationMessage, ErrorMessage
 from chanx_testing.messages.wire import ACTION, Wire
@@ -88,16 +89,17 @@ class Language:
         try:
             return adapter.validate_python(self.with_python_keys(content))
         except ValidationError as error:
-            known = ", ".join(sorted(self.outgoing_actions or ()))
-            actions = f" (actions {known})" if known else ""
-            shown = shorten(repr(conceal(content)))
-            raise errors.UndeclaredMessage(
-                f"Expected one of the messages that "
-                f"{self.consumer_name or 'message_types='} declares{actions}, but the "
-                f"application sent {shown}. Declare it: as the return type of its "
-                f"handler, with @ws_handler(output_type=...), in the 'emits' of the "
-                f"consumer, or with message_types=. {error.errors()[0]['msg']}."
-            ) from error
+            # Raised below, so that no traceback shows what the frame holds.
+            wrong = without_secrets(error)
+        known = ", ".join(sorted(self.outgoing_actions or ()))
+        actions = f" (actions {known})" if known else ""
+        raise errors.UndeclaredMessage(
+            f"Expected one of the messages that "
+            f"{self.consumer_name or 'message_types='} declares{actions}, but the "
+            f"application sent {show_value(content)}. Declare it: as the return type "
+            f"of its handler, with @ws_handler(output_type=...), in the 'emits' of the "
+            f"consumer, or with message_types=. {wrong.errors()[0]['msg']}."
+        ) from wrong
 
     def with_python_keys(self, content: Any) -> Any:
         """Return decoded data with the keys that its message has in Python."""

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from chanx_testing.core.client.errors import LifespanError
 from chanx_testing.core.client.scope import ASGI_VERSION
+from chanx_testing.core.hiding.content import conceal_text
 from chanx_testing.core.idle.waiting import engage
+from chanx_testing.core.trace.showing import show_error
 
 Application = Callable[..., Any]
 Phase = Literal["startup", "shutdown"]
@@ -151,7 +153,7 @@ class Lifespan:
             answer.set_exception(
                 LifespanError(
                     f"The application failed its {phase}: "
-                    f"{failed.get('message') or 'it gave no reason'}"
+                    f"{conceal_text(str(failed.get('message') or 'it gave no reason'))}"
                 )
             )
             # Where a test leaves its connection open, the loop cancels the application
@@ -224,8 +226,7 @@ async def lifespan(application: Application) -> AsyncIterator[dict[str, Any]]:
             await shared.shutdown()
         except Exception as error:
             failure.add_note(
-                f"While the application was shut down afterwards: "
-                f"{type(error).__name__}: {error}"
+                f"While the application was shut down afterwards: {show_error(error)}"
             )
         raise
     else:

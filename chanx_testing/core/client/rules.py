@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from chanx_testing.core.client.errors import ProtocolError
+from chanx_testing.core.hiding.content import conceal_text
 
 
 class State(Enum):
@@ -56,8 +57,9 @@ class Rules:
             )
         if kind not in EVENTS:
             raise ProtocolError(
-                f"The application sent {kind!r}, which is not an event that an "
-                f"application may send on a WebSocket. Those are: {', '.join(EVENTS)}."
+                f"The application sent {conceal_text(kind)!r}, which is not an event "
+                f"that an application may send on a WebSocket. Those are: "
+                f"{', '.join(EVENTS)}."
             )
         match self.state:
             case State.CONNECTING:

@@ -61,8 +61,8 @@ def websocket_scope(
             scheme, server and ``host`` header too.
         headers: Pairs of name and value, as bytes. Names are made lower case; what the
             subprotocols and the host of a URL add comes after them.
-        subprotocols: What the client offers. None: what a header
-            ``sec-websocket-protocol`` says.
+        subprotocols: What the client offers, before what a header
+            ``sec-websocket-protocol`` says. None: what that header says.
         spec_version: The version of the specification; None for the latest.
 
     Raises:
@@ -71,12 +71,14 @@ def websocket_scope(
     url = urlparse(path)
     sent = [(name.lower(), value) for name, value in checked_headers(headers or ())]
     names = {name for name, _ in sent}
-    if subprotocols is None:
-        offered = _offered(sent)
+    offered, by_header = list(subprotocols or ()), _offered(sent)
+    if offered and offered != by_header:
+        # A client has one list, and an application may read either.
+        offered += [each for each in by_header if each not in offered]
+        sent = [pair for pair in sent if pair[0] != PROTOCOL_HEADER]
+        sent.append((PROTOCOL_HEADER, ", ".join(offered).encode("latin-1")))
     else:
-        offered = list(subprotocols)
-        if offered and PROTOCOL_HEADER not in names:
-            sent.append((PROTOCOL_HEADER, ", ".join(offered).encode("latin-1")))
+        offered = by_header
     scheme = "wss" if url.scheme in _SECURE else "ws"
     server = SERVER
     if url.hostname:

@@ -2,11 +2,17 @@
 
 import logging
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from chanx_testing.constants import COMPLETE_ACTIONS
 from chanx_testing.core.consumer import frames
 from chanx_testing.core.consumer.framework import Framework
+from chanx_testing.core.hiding.content import conceal_text
+from chanx_testing.core.hiding.faults import without_secrets
+from chanx_testing.core.hiding.handshake import conceal_path
 from chanx_testing.core.settings import SETTINGS
 from chanx_testing.messages.base import BaseMessage
 from chanx_testing.messages.wire import ACTION, Wire
@@ -96,25 +102,31 @@ class SendingMixin(Framework):
             return
         logger.info(
             "Received %r" if direction == "in" else "Sent %r",
-            action,
+            action and conceal_text(action),
             extra=self._extra(direction, action),
         )
 
     def _log_failure(self, error: Exception, what: str, action: str | None) -> None:
+        # The text of such an error shows what the client sent.
+        shown = without_secrets(error) if isinstance(error, ValidationError) else error
         logger.error(
             "Failed to handle %s",
             what,
-            exc_info=error,
+            exc_info=shown,
             extra=self._extra("in", action),
         )
 
     def _extra(self, direction: str | None, action: str | None) -> dict[str, Any]:
         return {
             "websocket_consumer": type(self).__name__,
-            "websocket_path": self.scope.get("path"),
+            "websocket_path": self._shown_path,
             "websocket_direction": direction,
             "websocket_action": action,
         }
+
+    @cached_property
+    def _shown_path(self) -> str:
+        return conceal_path(self.scope.get("path") or "")
 
     def _wire(self) -> Wire:
         return Wire(

@@ -19,6 +19,7 @@ from types import FunctionType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from chanx_testing.core.hiding.handshake import conceal_path
 from chanx_testing.core.routing.unwrap import (
     Unwrapped,
     consumer_class_of,
@@ -67,14 +68,14 @@ class NoRouteError(RoutingError):
         self.nearest = nearest
 
     def __str__(self) -> str:
-        lines = [f"No WebSocket route for {self.path!r}."]
+        lines = [f"No WebSocket route for {conceal_path(self.path)!r}."]
         if self.routes:
             lines.append("The application has these routes:")
             lines.extend(f"  {route}" for route in self.routes)
         else:
             lines.append("The application's routers have no routes at all.")
         if self.nearest is not None:
-            lines.append(f"Did you mean {self.nearest!r}?")
+            lines.append(f"Did you mean {conceal_path(self.nearest)!r}?")
         return "\n".join(lines)
 
 

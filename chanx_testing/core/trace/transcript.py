@@ -1,11 +1,11 @@
 """What went over one connection, for a failure to show."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, Literal
 
-from chanx_testing.core.trace.showing import show_message
+from chanx_testing.core.trace.showing import show_message, show_path
 from chanx_testing.core.trace.timeline import (
     Timeline,
     running_timeline,
@@ -22,17 +22,20 @@ class Transcript:
     """The latest events of one connection, rendered only when something failed.
 
     Args:
-        path: The path of the connection, as shown.
+        path: The path of the connection.
+        query: Its query string.
 
     Attributes:
         consumer: The name of the consumer, if it is known.
         user: The name of the user who is connected, if it is known.
+        offered: The subprotocols that the client offers; a token among them is hidden.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, query: str = "") -> None:
+        self._target = path, query
         self.consumer: str | None = None
         self.user: str | None = None
+        self.offered: Sequence[str] = ()
         self._timeline: Timeline | None = None
         self._number = 0
         self._notes: list[str] = []
@@ -41,6 +44,11 @@ class Transcript:
             maxlen=MAX_ENTRIES
         )
         self._count = 0
+
+    @property
+    def path(self) -> str:
+        """The path with its query, as it is shown: without secrets."""
+        return show_path(*self._target)
 
     @property
     def name(self) -> str:
@@ -87,10 +95,13 @@ class Transcript:
         if (hidden := self._count - len(self._entries)) > 0:
             lines.append(f"          … {hidden} earlier events")
         for at, direction, event in self._entries:
-            text = event if isinstance(event, str) else show_message(event)
+            text = event if isinstance(event, str) else self._show(event)
             lines.append(f"  {at * 1000:8.1f} {direction} {text}")
         lines.extend(f"           {sentence}" for sentence in closing)
         return "\n".join(lines)
+
+    def _show(self, message: Mapping[str, Any]) -> str:
+        return show_message(message, self.offered)
 
     def add_to(self, error: BaseException, closing: Iterable[str] = ()) -> None:
         """Add the transcript to ``error``, as a note, unless it has it already."""

@@ -44,9 +44,22 @@ def test_a_header_of_subprotocols_is_read():
     assert made["subprotocols"] == ["chat.v2", "chat.v1"]
 
 
-def test_a_header_that_is_there_is_left_as_it_is():
-    headers = [(b"sec-websocket-protocol", b"chat.v1")]
-    assert scope(headers=headers, subprotocols=["x"])["headers"] == headers
+@pytest.mark.parametrize("subprotocols", [None, [], ["chat.v1"]])
+def test_a_header_that_says_the_same_is_left_as_it_is(subprotocols):
+    headers = [(b"sec-websocket-protocol", b"chat.v1"), (b"host", b"x")]
+    made = scope(headers=headers, subprotocols=subprotocols)
+    assert (made["headers"], made["subprotocols"]) == (headers, ["chat.v1"])
+
+
+def test_a_header_and_subprotocols_are_one_list():
+    """The header may be the login, and the list what the test is about."""
+    headers = [(b"sec-websocket-protocol", b"bearer, abc"), (b"host", b"x")]
+    made = scope(headers=headers, subprotocols=["chat.v1"])
+    assert made["subprotocols"] == ["chat.v1", "bearer", "abc"]
+    assert made["headers"] == [
+        (b"host", b"x"),
+        (b"sec-websocket-protocol", b"chat.v1, bearer, abc"),
+    ]
 
 
 @pytest.mark.parametrize(
