@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import sys
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextvars import Context
 from threading import get_ident
 from typing import Any, ClassVar
 
+from chanx_testing.core.idle.callers import Callers, call_in, is_call
 from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.describe import caller_place
 from chanx_testing.core.idle.monitor import Monitor
@@ -55,6 +57,7 @@ class IdleEventLoop(_Base):
         self._expecting_main = False
         self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
+        self.callers = Callers()
         self.jobs = Jobs()
         self.children = Children()
         self.signals = Signals()
@@ -131,7 +134,7 @@ class IdleEventLoop(_Base):
 
     def close(self) -> None:
         """Close the loop, and forget what could have woken it."""
-        super().close()
+        self.callers.close(self, super().close)
         self.monitor.timers.forget_before(None)
         # The judge knows of the selector, through what it asks.
         self._judged.judge = None
@@ -181,6 +184,11 @@ class IdleEventLoop(_Base):
             self.monitor.activity += 1
         else:
             note_waking_thread()
+            if (call := call_in(callback, args)) is not None:
+                post = functools.partial(_Base.call_soon_threadsafe, self, callback)
+                return self.callers.post(
+                    call, functools.partial(post, *args, context=context)
+                )
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -282,6 +290,8 @@ class IdleEventLoop(_Base):
             self.monitor.main = task
         if isinstance(task, asyncio.Task):
             self.tasks_created.add(task, kwargs.get("context"))
+            if is_call(coro):
+                self.callers.watch(task)
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

@@ -59,6 +59,7 @@ async def wait(
     loop = asyncio.get_running_loop()
     if not isinstance(loop, IdleEventLoop):
         return await _wait_for_deadline(loop, waiter, timeout)
+    loop.callers.are_ours = True
     monitor = loop.monitor
     if monitor.unsafe_accesses:
         raise monitor.unsafe_accesses.pop(0)
