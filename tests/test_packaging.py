@@ -193,7 +193,7 @@ def test_tox_runs_every_version_that_the_classifiers_name() -> None:
 def test_tox_runs_the_lowest_versions_that_the_dependencies_allow() -> None:
     text = (ROOT / "tox.ini").read_text()
     section = text.partition("[testenv:py311-lowest]")[2].partition("\n[")[0]
-    pinned = set(re.findall(r"^    ([a-z0-9-]+==[\d.]+)$", section, re.MULTILINE))
+    pinned = set(re.findall(r"^    ([a-z0-9\[\]-]+==[\d.]+)$", section, re.MULTILINE))
     needed = list(PROJECT["dependencies"])
     for extra in ("fastapi", "jwt", "redis", "test"):
         needed += PROJECT["optional-dependencies"][extra]

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import sys
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from contextvars import Context
 from threading import get_ident
 from typing import Any, ClassVar
 
+from chanx_testing.core.idle.callers import Callers, call_in, is_call
 from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.current_test import Engagement
 from chanx_testing.core.idle.describe import user_place
@@ -73,6 +75,7 @@ class IdleEventLoop(_Base):
         self.engagement = Engagement()
         self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
+        self.callers = Callers()
         self.jobs = Jobs()
         self.children = Children()
         self.signals = Signals()
@@ -175,7 +178,7 @@ class IdleEventLoop(_Base):
 
     def close(self) -> None:
         """Close the loop, and forget what could have woken it."""
-        super().close()
+        self.callers.close(self, super().close)
         self.monitor.timers.forget_before(None)
         # The judge knows of the selector, through what it asks.
         self._judged.judge = None
@@ -229,6 +232,11 @@ class IdleEventLoop(_Base):
             note_waking_thread()
             if self._acting:
                 self._look_for_contradiction(ident)
+            if (call := call_in(callback, args)) is not None:
+                post = functools.partial(_Base.call_soon_threadsafe, self, callback)
+                return self.callers.post(
+                    call, functools.partial(post, *args, context=context)
+                )
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -354,8 +362,11 @@ class IdleEventLoop(_Base):
         if self._expecting_main:
             self._expecting_main = False
             self.monitor.main = task
-        if self.engagement.is_on() and isinstance(task, asyncio.Task):
-            self.tasks_created.add(task, kwargs.get("context"))
+        if isinstance(task, asyncio.Task):
+            if self.engagement.is_on():
+                self.tasks_created.add(task, kwargs.get("context"))
+            if is_call(coro):
+                self.callers.watch(task)
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

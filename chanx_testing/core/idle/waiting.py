@@ -63,6 +63,7 @@ async def wait(
     if not isinstance(loop, IdleEventLoop):
         return await _wait_for_deadline(loop, waiter, timeout)
     loop.engage()
+    loop.callers.are_ours = True
     monitor = loop.monitor
     if monitor.errors:
         raise monitor.errors.pop(0)
