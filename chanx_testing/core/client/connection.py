@@ -31,6 +31,7 @@ from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import watcher
 from chanx_testing.core.trace.showing import show_path
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
@@ -220,7 +221,7 @@ class Connection:
             # One verb takes the close; no other has anything more to wait for.
             self.output_queue.wake_all()
         elif self.failures.unanswered and self.language.is_error(frame):
-            self.failures.error_frame_came(frame)
+            self.failures.error_frame_came(frame, reports.answering.get())
 
     def _send_disconnect(self, code: int, reason: str = "") -> None:
         if not self.disconnect_sent:
