@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.observe import reports
-from chanx_testing.core.observe.reports import Broadcast
+from chanx_testing.core.observe.reports import Broadcast, HandledKind
 from chanx_testing.core.trace.timeline import (
     Timeline,
+    next_number,
     running_timeline,
     running_timelines,
 )
@@ -18,6 +19,18 @@ from chanx_testing.core.trace.timeline import (
 _lock = threading.RLock()
 # How many applications run that were started on each timeline.
 _open: Counter[Timeline] = Counter()
+# When something of each kind was last broadcast to nobody knows whom.
+_last_broadcasts: dict[HandledKind, int] = {}
+
+
+def note_broadcast(kind: HandledKind) -> None:
+    """Note a broadcast whose receivers are not known."""
+    _last_broadcasts[kind] = next_number()
+
+
+def last_broadcast(kind: HandledKind) -> int:
+    """Return the place of the last such broadcast in the order of the test, or 0."""
+    return _last_broadcasts.get(kind, 0)
 
 
 @contextmanager
@@ -49,7 +62,11 @@ def broadcasts_are_acts(timeline: Timeline) -> Iterator[None]:
 
 def _note(broadcast: Broadcast) -> None:
     # Inside an application: the broadcast is the application's.
-    if reports.watcher.get() is not None:
+    inside = reports.watcher.get() is not None
+    # A consumer of this package reports whom its broadcasts go to.
+    if not (inside and getattr(broadcast.consumer, "announces_broadcasts", False)):
+        note_broadcast(broadcast.kind)
+    if inside:
         return
     note_act()
     if (running := running_timeline()) is not None:

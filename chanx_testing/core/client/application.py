@@ -174,7 +174,9 @@ class Watcher:
     def handler_failed(self, error: Exception, doing: str) -> None:
         """Note that a handler raised ``error``."""
         doing = conceal_text(doing)
-        self._failures.handler_failed(error, doing)
+        self._failures.handler_failed(
+            error, doing, says_answer=reports.answering.get() is error
+        )
         self._note(f"while {doing}: {show_error(error)}")
 
     def broadcast_sent(self, broadcast: Broadcast) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, ClassVar, Self, TypeGuard
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ValidationError
 
 from chanx_testing.constants import MESSAGE_ACTION_COMPLETE
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.application import Application, Peer
-from chanx_testing.core.client.collection import Collection
+from chanx_testing.core.client.collection import Collection, is_data
 from chanx_testing.core.client.connection import Connection
 from chanx_testing.core.client.frame_communicator import (
     FrameCommunicator,
@@ -25,7 +25,6 @@ from chanx_testing.core.client.timeouts import (
     deadline_after,
 )
 from chanx_testing.core.hiding.faults import without_secrets
-from chanx_testing.core.idle import Verdict
 from chanx_testing.core.observe.foreign import failures_reported, methods_in_background
 from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
 from chanx_testing.core.settings import SETTINGS
@@ -215,7 +214,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             if not isinstance(found, Frame):
                 raise connection.nothing_came("a message", deadline, found)
             content = await self.receive_json_from(deadline.remaining())
-            if not connection.language.note_completion(content):
+            if not connection.language.note_completion(content, found):
                 return connection.decode(content)
 
     async def receive_all_json(
@@ -253,11 +252,19 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
     ) -> list[Any]:
         """Take typed messages until one with ``stop_action`` has come.
 
-        A completion signal does not say what it completes. One that came before the
-        test last acted (sent or broadcast something), with nothing else to receive
-        before it, belongs to an earlier step and is passed over. And where
-        ``"complete"`` comes with nothing before it, because the handler answers only
-        through its group, what the group still delivers is collected too.
+        Up to ``"complete"`` it gives the answers to one frame that the client has sent:
+        the first one whose signal was not received yet, or, if nothing answers that,
+        the next one sent before this was called. Its answers are what its handler
+        sends, and what the events answer on this connection that it sets off; where
+        that is nothing, what its broadcasts deliver here. What is known to belong to
+        something else stays where it is, for another verb.
+
+        A consumer of this package says beside the wire what belongs to what. Of another
+        one each ``"complete"`` counts for one frame sent.
+
+        With any other stop action it gives what comes, in that order. A
+        ``"group_complete"`` or ``"event_complete"`` is passed over if it came before
+        the test last acted, with no message before it, and another follows it.
 
         Args:
             stop_action: The action that ends the collection: a completion signal, which
@@ -279,22 +286,10 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         connection = self._chanx
         connection.language.require_types(connection.transcript.path)
         deadline = deadline_after(timeout, self.timeout_scale)
-        collection = Collection(stop_action, connection, deadline)
-        while not collection.done:
-            found = await connection.peek_in_time(deadline)
-            if not is_data(found):
-                return collection.end_without_stop(found)
-            content = await self.receive_json_from(deadline.remaining())
-            collection.add(found, content)
-        if collection.only_completed:
-            # "complete" overtook what the handler sent to its group: wait until that is
-            # here, and take it up to the group's own completion signal.
-            await connection.settle(deadline)
-            while is_data(connection.output_queue.free):
+        with Collection(stop_action, connection, deadline) as collection:
+            while (frame := await collection.next_frame()) is not None:
                 content = await self.receive_json_from(deadline.remaining())
-                if connection.language.note_completion(content):
-                    break
-                collection.messages.append(connection.decode(content))
+                collection.add(frame, content)
         return collection.messages
 
     async def wait_for_auth(
@@ -379,11 +374,6 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
                 f"but {seen}. Check the headers that the communicator was given."
             )
         )
-
-
-def is_data(found: Frame | Verdict | None) -> TypeGuard[Frame]:
-    """Return whether what was found is a frame of data."""
-    return isinstance(found, Frame) and found.type == "websocket.send"
 
 
 def authentication_wanted(connection: Connection) -> str:

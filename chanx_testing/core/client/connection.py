@@ -10,7 +10,7 @@ its application is cancelled.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from chanx_testing.core import idle
@@ -29,11 +29,13 @@ from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
+from chanx_testing.core.client.steps import Steps
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.hiding.handshake import conceal_subprotocol
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.idle.waiting import engage
+from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import watcher
 from chanx_testing.core.trace.showing import show_subprotocols
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
@@ -75,6 +77,7 @@ class Connection:
         output_queue: The frames that the test has not received yet.
         lifespan: The startup and the shutdown of the application.
         failures: What went wrong, and what the test has seen of it.
+        steps: What the client asked, and what the consumer says that it answers.
         transcript: What was said, for failures.
         response_headers: The headers of the accepted handshake; None before it.
         started: Whether the application was started.
@@ -107,8 +110,9 @@ class Connection:
         self.transcript.offered = scope["subprotocols"]
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue = FrameQueue(
-            on_put=self._frame_came, on_get=self.failures.frame_taken
+            on_put=self._frame_came, on_get=self._frame_taken
         )
+        self.steps = Steps(self.output_queue)
         self.response_headers: list[tuple[bytes, bytes]] | None = None
         self.started = False
         self.event_loop: asyncio.AbstractEventLoop | None = None
@@ -144,7 +148,7 @@ class Connection:
             self.scope,
             self.input_queue.get,
             self._send_by_rules,
-            guard=_noting_acts(guard, timeline_here()),
+            guard=_in_conversation(guard, timeline_here(), self.steps),
             failures=self.failures,
             note=self.transcript.note,
             end_was_read=self._end_was_read,
@@ -209,6 +213,7 @@ class Connection:
     def _frame_came(self, frame: Frame) -> None:
         """Note a frame of the application, and do what a server does then."""
         message = frame.message
+        self.steps.mark(frame)
         self.transcript.add("←", message)
         if frame.type == "websocket.accept":
             self.accepted = True
@@ -227,7 +232,14 @@ class Connection:
             # One verb takes the close; no other has anything more to wait for.
             self.output_queue.wake_all()
         elif self.failures.unanswered and self.language.is_error(frame):
-            self.failures.error_frame_came(frame)
+            self.failures.error_frame_came(frame, reports.answering.get())
+
+    def _frame_taken(self, frame: Frame) -> None:
+        """Note that the test has received a frame."""
+        self.failures.frame_taken(frame)
+        self.steps.frame_taken(frame)
+        if not frame.reported and self.language.completes_frame(frame):
+            self.steps.completed += 1
 
     def _send_disconnect(self, code: int, reason: str = "") -> None:
         if not self.disconnect_sent:
@@ -306,6 +318,8 @@ class Connection:
         self.sent_at = timeline_here().test_acted()
         if message.get("type") == "websocket.disconnect":
             self.disconnect_sent = True
+        elif message.get("type") == "websocket.receive":
+            self.steps.frame_sent(message)
         await self.input_queue.put(message)
 
     def require_open(self) -> None:
@@ -365,6 +379,28 @@ class Connection:
         if isinstance(found, Frame) and not self.output_queue.in_time(found, deadline):
             return NEVER_STOPS_SENDING
         return found
+
+    async def progress(
+        self, deadline: Deadline, wants: Callable[[Frame], bool]
+    ) -> Verdict | None:
+        """Wait until a frame comes or a step is done, for a verb that takes frames.
+
+        Frames may be there already, which this verb leaves to others.
+
+        Args:
+            deadline: That of the verb.
+            wants: Returns whether the verb takes a frame.
+
+        Returns:
+            None where there may be something new to look at; otherwise the verdict on
+            why there is not.
+        """
+        self.require_own_loop()
+        self.steps.collecting += 1
+        try:
+            return await self.output_queue.arrival(deadline, wants)
+        finally:
+            self.steps.collecting -= 1
 
     async def take(self, deadline: Deadline, expected: str) -> AsgiMessage:
         """Take the next frame.
@@ -530,8 +566,17 @@ class Connection:
 
 
 @contextmanager
-def _noting_acts(
-    guard: AbstractContextManager[Any], timeline: Timeline
+def _in_conversation(
+    guard: AbstractContextManager[Any], timeline: Timeline, steps: Steps
 ) -> Iterator[None]:
-    with guard, broadcasts_are_acts(timeline):
-        yield
+    """Have what the application does reported, while ``guard`` is open."""
+    # In the context of the application, in which the peer enters this.
+    token = reports.conversation.set(steps)
+    try:
+        with guard, broadcasts_are_acts(timeline):
+            yield
+    finally:
+        steps.end()
+        # A coroutine that is closed by a collection of garbage ends in another context.
+        with suppress(ValueError):
+            reports.conversation.reset(token)

@@ -13,12 +13,14 @@ class HandlerFailure:
     Attributes:
         error: The exception.
         doing: What the consumer was doing, for a person to read.
+        says_answer: Whether it is known of each error frame if it answers this.
         answered: Whether an error frame has reported it to the client.
         seen: Whether the test received that frame.
     """
 
     error: Exception
     doing: str
+    says_answer: bool = False
     answered: bool = False
     seen: bool = False
 
@@ -72,9 +74,18 @@ class Failures:
         self.crash = error
         self._retrieve = retrieve
 
-    def handler_failed(self, error: Exception, doing: str) -> None:
-        """Note that a handler raised ``error`` while ``doing``."""
-        self._handlers.append(HandlerFailure(error, doing))
+    def handler_failed(
+        self, error: Exception, doing: str, *, says_answer: bool = False
+    ) -> None:
+        """Note that a handler raised ``error`` while ``doing``.
+
+        Args:
+            error: What it raised.
+            doing: What the consumer was doing, for a person to read.
+            says_answer: Whether the consumer says beside the wire which frame answers
+                it. If not, the next error frame does that nobody says anything of.
+        """
+        self._handlers.append(HandlerFailure(error, doing, says_answer))
 
     # What the test sees.
 
@@ -86,14 +97,26 @@ class Failures:
             not failure.answered for failure in self._handlers
         )
 
-    def error_frame_came(self, frame: Frame) -> None:
-        """Note that the application sent an error frame, which answers a failure.
+    def error_frame_came(
+        self, frame: Frame, answering: Exception | None = None
+    ) -> None:
+        """Note that the application sent an error frame, which may answer a failure.
 
-        It is the oldest one without an answer: consumers report a failure before they
-        answer it, and one at a time.
+        Args:
+            frame: The frame.
+            answering: What it answers, as the consumer says. None: the oldest failure
+                without an answer of which no consumer says more, if any. A frame that
+                the client sent may be wrong, and what answers it answers no failure.
         """
         for failure in self._handlers:
-            if not failure.answered:
+            if failure.answered:
+                continue
+            # By identity: exceptions may have an equality of their own.
+            if (
+                not failure.says_answer
+                if answering is None
+                else failure.error is answering
+            ):
                 failure.answered = True
                 self._answers[frame] = failure
                 return
@@ -102,6 +125,10 @@ class Failures:
         """Note that the test received a frame, and saw the failure that it answers."""
         if (failure := self._answers.pop(frame, None)) is not None:
             failure.seen = True
+
+    def frame_passed_over(self, frame: Frame) -> None:
+        """Note that a verb takes a frame which it does not give to the test."""
+        self._answers.pop(frame, None)
 
     def raise_crash(self) -> None:
         """Raise what ended the application, if anything did; the test has seen it."""

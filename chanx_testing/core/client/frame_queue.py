@@ -33,11 +33,19 @@ class Frame:
     Attributes:
         message: The message itself, as the application sent it.
         number: Its place, see :class:`~chanx_testing.core.trace.timeline.Timeline`.
+        reported: Whether the consumer says beside the wire what it does. If not, the
+            two below say nothing.
+        handling: What the consumer was handling when it sent the frame; None where it
+            was handling nothing.
+        signal: Whether it is a completion signal.
     """
 
     def __init__(self, message: AsgiMessage, number: int) -> None:
         self.message = message
         self.number = number
+        self.reported = False
+        self.handling: object | None = None
+        self.signal = False
 
     @property
     def type(self) -> str:
@@ -66,14 +74,21 @@ class _Taker:
     Attributes:
         future: Completed when there is something to look at.
         asked: The verb's place in the order of the test.
+        wants: Returns whether it takes a frame; None where it takes any.
         promised: Whether a frame is kept for it: it was woken and has not run yet.
     """
 
-    __slots__ = ("asked", "future", "promised")
+    __slots__ = ("asked", "future", "promised", "wants")
 
-    def __init__(self, future: "asyncio.Future[None]", asked: int) -> None:
+    def __init__(
+        self,
+        future: "asyncio.Future[None]",
+        asked: int,
+        wants: Callable[[Frame], bool] | None,
+    ) -> None:
         self.future = future
         self.asked = asked
+        self.wants = wants
         self.promised = False
 
 
@@ -159,13 +174,24 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         """
         return self._queue[0] if len(self._queue) > self._promised else None
 
+    def bring_forward(self, frame: Frame) -> None:
+        """Put a frame before the others, for the verb that takes it in its next step.
+
+        Whoever collects the answers to one message leaves the others where they are.
+        """
+        if self._queue[0] is not frame:
+            self._queue.remove(frame)
+            self._queue.appendleft(frame)
+
     def _promise(self) -> None:
         """Keep the frames that are free for the verbs that wait, first come first."""
         free = len(self._queue) - self._promised
         for taker in self._takers:
             if free <= 0:
                 return
-            if not taker.future.done():
+            if not taker.future.done() and (
+                taker.wants is None or any(map(taker.wants, self._queue))
+            ):
                 taker.promised = True
                 self._promised += 1
                 free -= 1
@@ -198,8 +224,14 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         # sending would keep the verb that calls this forever.
         return NEVER_STOPS_SENDING if verdict is None and over else verdict
 
-    async def arrival(self, deadline: Deadline) -> Verdict | None:
+    async def arrival(
+        self, deadline: Deadline, wants: Callable[[Frame], bool] | None = None
+    ) -> Verdict | None:
         """Wait for the next frame, for a verb that takes it in its next step.
+
+        Args:
+            deadline: That of the verb.
+            wants: Returns whether the verb takes a frame; None: it takes any.
 
         Returns:
             What :meth:`change` returns. The verb has to look again even then: the
@@ -207,7 +239,7 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
             the queue.
         """
         loop = asyncio.get_running_loop()
-        taker = _Taker(loop.create_future(), deadline.asked)
+        taker = _Taker(loop.create_future(), deadline.asked, wants)
         # A verb keeps its place while it takes many frames. So one that waits for its
         # second frame stands before verbs that asked after its first.
         bisect.insort(self._takers, taker, key=_place)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Iterable
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from chanx_testing.constants import COMPLETE_ACTIONS
+from chanx_testing.constants import COMPLETE_ACTIONS, MESSAGE_ACTION_COMPLETE
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.frame_queue import Frame
 from chanx_testing.core.hiding.faults import without_secrets
@@ -22,6 +22,12 @@ __tracebackhide__ = True
 
 (ERROR_ACTION,) = actions_of(ErrorMessage)
 (AUTHENTICATION_ACTION,) = actions_of(AuthenticationMessage)
+
+
+SIGNAL_NAMES: Final = frozenset(
+    {"CompleteMessage", "GroupCompleteMessage", "EventCompleteMessage"}
+)
+"""The names that the classes of completion signals have, here and in chanx."""
 
 
 class Language:
@@ -155,16 +161,36 @@ class Language:
     def is_completion(self, frame: Frame) -> bool:
         """Return whether a frame is a completion signal.
 
-        Only a consumer that declares its messages has any: for another one the action
-        may mean something else.
+        Where the consumer does not say so, only one that declares its messages has any:
+        for another one the action may mean something else.
         """
-        return self._declares_messages() and _is_signal(frame.action(self.action_key))
+        if frame.reported:
+            return frame.signal
+        return self._declares_messages() and self._looks_like_signal(frame.content)
 
-    def note_completion(self, content: Any) -> bool:
-        """Return whether decoded data is a completion signal, and remember it."""
-        done = _is_signal(self.action_of(content))
+    def note_completion(self, content: Any, frame: Frame | None = None) -> bool:
+        """Return whether decoded data is a completion signal, and remember it.
+
+        Args:
+            content: The data, as the verb that took it has decoded it.
+            frame: The frame, where its consumer may say more than its content.
+        """
+        if frame is not None and frame.reported:
+            done = frame.signal
+        else:
+            done = self._looks_like_signal(content)
         self._completion_seen |= done
         return done
+
+    def completes_frame(self, frame: Frame) -> bool:
+        """Return whether a frame looks like the signal that follows each frame."""
+        text = frame.message.get("text")
+        # Asked for each frame: most need not be decoded for it.
+        return (
+            isinstance(text, str)
+            and MESSAGE_ACTION_COMPLETE in text
+            and bool(frame.action(self.action_key) == MESSAGE_ACTION_COMPLETE)
+        )
 
     def sends_completion(self) -> bool:
         """Return whether this consumer sends completion signals, or has sent one."""
@@ -175,7 +201,23 @@ class Language:
     def _declares_messages(self) -> bool:
         return getattr(self.consumer, "outgoing_message_adapter", None) is not None
 
+    def _looks_like_signal(self, content: Any) -> bool:
+        """Return whether data is a signal, as far as it can be told from the wire.
 
-def _is_signal(action: Any) -> bool:
-    # An application may send anything, lists and objects too, which have no hash.
-    return isinstance(action, str) and action in COMPLETE_ACTIONS
+        A consumer that sends no signals may have a message of its own with that action.
+        """
+        action = self.action_of(content)
+        # An application may send anything, lists and objects too, which have no hash.
+        if not isinstance(action, str) or action not in COMPLETE_ACTIONS:
+            return False
+        return self.sends_completion() or not self._is_own_message(content)
+
+    def _is_own_message(self, content: Any) -> bool:
+        if (adapter := self._adapter) is None:
+            return False
+        try:
+            message = adapter.validate_python(self.with_python_keys(content))
+        except ValidationError:
+            return False
+        # chanx has signals of its own, of the same names.
+        return type(message).__name__ not in SIGNAL_NAMES

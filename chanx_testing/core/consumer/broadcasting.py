@@ -74,10 +74,11 @@ class BroadcastMixin(Framework):
             "message": dump,
             "exclude_current": exclude_current,
             "from_channel": self.channel_name,
-            "broadcast_id": broadcast.id,
+            **broadcast.stamp(),
         }
         for name in names:
-            await layer.group_send(name, content)
+            with reports.sending(broadcast, layer, group=name):
+                await layer.group_send(name, content)
 
     @classmethod
     async def broadcast_event(
@@ -107,7 +108,8 @@ class BroadcastMixin(Framework):
         layer = cls._layer()
         content = _event_content(broadcast)
         for name in names:
-            await layer.group_send(name, content)
+            with reports.sending(broadcast, layer, group=name):
+                await layer.group_send(name, content)
 
     @classmethod
     async def send_event(cls, event: BaseMessage, channel_name: str) -> None:
@@ -125,8 +127,11 @@ class BroadcastMixin(Framework):
         broadcast = reports.Broadcast(
             "send_event", cls, event, channel_name=channel_name
         )
-        if reports.announce(broadcast):
-            await cls._layer().send(channel_name, _event_content(broadcast))
+        if not reports.announce(broadcast):
+            return
+        layer = cls._layer()
+        with reports.sending(broadcast, layer, channel_name=channel_name):
+            await layer.send(channel_name, _event_content(broadcast))
 
     @classmethod
     def broadcast_event_sync(
@@ -213,5 +218,5 @@ def _event_content(broadcast: reports.Broadcast) -> dict[str, Any]:
     return {
         "type": "handle_channel_event",
         "event_data": broadcast.message.model_dump(mode="json"),
-        "broadcast_id": broadcast.id,
+        **broadcast.stamp(),
     }

@@ -8,7 +8,7 @@ in the order of their arrival.
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -124,6 +124,20 @@ class WebsocketConsumerMixin(ConnectionMixin):
         )
         self._log_failure(error, what, action)
 
+    # Everything that comes
+
+    async def dispatch(self, message: Any) -> None:
+        """Handle one message of the server or of the channel layer, and report it."""
+        kind = _KINDS.get(message.get("type"))
+        if kind is None:
+            if message.get("type") == "websocket.connect":
+                reports.report_consumer(getattr(self, "channel_name", None))
+            await super().dispatch(message)
+            return
+        subject = message if kind == "frame" else reports.broadcast_id_in(message)
+        with reports.handled(kind, subject):
+            await super().dispatch(message)
+
     # Messages of the client
 
     async def websocket_receive(self, message: Any) -> None:
@@ -227,8 +241,8 @@ class WebsocketConsumerMixin(ConnectionMixin):
         self, error: Exception, doing: str, message: BaseMessage | None
     ) -> None:
         # Before the answer: a test that sees the answer must find the report.
-        reports.report_failure(error, f"{type(self).__name__}: {doing}")
-        await self.handle_handler_error(error, message)
+        with reports.answered(error, f"{type(self).__name__}: {doing}"):
+            await self.handle_handler_error(error, message)
 
     async def _send_result(self, result: Any) -> None:
         """Send what a handler returned: a message, messages, or something to await."""
@@ -261,7 +275,9 @@ class WebsocketConsumerMixin(ConnectionMixin):
 
     async def _complete(self, completion: BaseMessage) -> None:
         if not self._closed and self._setting("SEND_COMPLETION"):
-            await self.send_message(completion)
+            # A message of the application may have the same action.
+            with reports.signals():
+                await self.send_message(completion)
 
     # Messages of other connections
 
@@ -276,7 +292,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
             and message.get("from_channel") == self.channel_name
         ):
             return
-        reports.report_delivery(message.get("broadcast_id"))
+        reports.report_delivery(reports.broadcast_id_in(message))
         try:
             await self.send_json(message["message"])
         except self.passing_exceptions:
@@ -293,7 +309,7 @@ class WebsocketConsumerMixin(ConnectionMixin):
         """
         if self._closed:
             return
-        reports.report_delivery(message.get("broadcast_id"))
+        reports.report_delivery(reports.broadcast_id_in(message))
         doing, event = "reading an event", None
         try:
             content = message["event_data"]
@@ -318,9 +334,16 @@ class WebsocketConsumerMixin(ConnectionMixin):
     async def _event_failed(
         self, error: Exception, doing: str, event: BaseMessage | None
     ) -> None:
-        reports.report_failure(error, f"{type(self).__name__}: {doing}")
-        await self.handle_event_error(error, event)
+        with reports.answered(error, f"{type(self).__name__}: {doing}"):
+            await self.handle_event_error(error, event)
 
+
+_KINDS: Final[dict[Any, reports.HandledKind]] = {
+    "websocket.receive": "frame",
+    "handle_group_message": "group_message",
+    "handle_channel_event": "event",
+}
+"""What each type of message is to whoever is told what a consumer handles."""
 
 _COMPLETE = CompleteMessage()
 _GROUP_COMPLETE = GroupCompleteMessage()

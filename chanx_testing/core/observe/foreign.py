@@ -146,10 +146,11 @@ def _reporting_failure(
     def make(replacement: Replacement) -> Callable[..., Any]:
         async def hook(self: Any, error: Exception, *args: Any, **kwargs: Any) -> Any:
             # Called from a subclass that is watched as well, which has reported it.
-            if type(self) is owner and replacement.active:
-                which = f" {args[0]!r}" if args else ""
-                reports.report_failure(error, f"{doing}{which}")
-            return await replacement.original(self)(error, *args, **kwargs)
+            if not (type(self) is owner and replacement.active):
+                return await replacement.original(self)(error, *args, **kwargs)
+            which = f" {args[0]!r}" if args else ""
+            with reports.answered(error, f"{doing}{which}"):
+                return await replacement.original(self)(error, *args, **kwargs)
 
         return hook
 

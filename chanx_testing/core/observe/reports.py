@@ -7,6 +7,11 @@ they turned into an ``ErrorMessage``, a broadcast, its delivery. Outside a test 
 watches: a failure or a delivery costs one look at a context variable, a broadcast also
 takes a lock.
 
+Beside the watcher there is the *conversation*, which is told for whom a consumer works:
+which frame of its client it handles, which event, and what it sends to others
+meanwhile. So a test knows of each frame what set it off. On the wire nothing of that
+is to be seen.
+
 Interceptors see the broadcasts of the whole process, whichever thread they come from.
 So :func:`~chanx_testing.core.testing.capture_broadcast_events` sees those of this
 package's consumers without replacing anything. Listeners are called for each broadcast
@@ -14,17 +19,25 @@ that no interceptor has suppressed.
 """
 
 import itertools
+import os
+import secrets
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from chanx_testing.messages.base import BaseMessage
 
 BroadcastMethod = Literal["broadcast_event", "send_event", "broadcast_message"]
 
+HandledKind = Literal["frame", "group_message", "event"]
+"""What a consumer handles: a frame of its client, or what was broadcast to it."""
+
 _broadcast_ids = itertools.count(1)
+# Another process that shares a channel layer with this one counts from 1 as well.
+_token = secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,32 @@ class Broadcast:
     channel_name: str | None = None
     id: int = field(default_factory=lambda: next(_broadcast_ids))
 
+    @property
+    def kind(self) -> HandledKind:
+        """What it is to those who handle it."""
+        return "group_message" if self.method == "broadcast_message" else "event"
+
+    def stamp(self) -> dict[str, Any]:
+        """Return what tells the receivers which broadcast it is."""
+        return {"broadcast_id": self.id, "broadcast_from": _this_process()}
+
+
+def _this_process() -> str:
+    # A process that was forked has the same token.
+    return f"{os.getpid()}-{_token}"
+
+
+def broadcast_id_in(message: Mapping[str, Any]) -> int | None:
+    """Return the id of a broadcast of this process, None for any other message.
+
+    Args:
+        message: What came over the channel layer.
+    """
+    if message.get("broadcast_from") != _this_process():
+        return None
+    broadcast_id = message.get("broadcast_id")
+    return broadcast_id if isinstance(broadcast_id, int) else None
+
 
 class Watcher(Protocol):
     """The receiver of what an application reports. Every method returns at once."""
@@ -62,6 +101,66 @@ class Watcher(Protocol):
 
 
 watcher: ContextVar[Watcher | None] = ContextVar("chanx_testing_watcher", default=None)
+
+
+class Conversation(Protocol):
+    """The receiver of what a consumer does for whom. Every method returns at once."""
+
+    def consumer_began(self, channel_name: str | None) -> None:
+        """Note that a consumer which reports serves this connection.
+
+        Args:
+            channel_name: Its name on the channel layer, None where it has no layer.
+        """
+
+    def handling_began(self, kind: HandledKind, subject: Any) -> object:
+        """Note that the consumer begins to handle something.
+
+        Args:
+            kind: What it handles.
+            subject: Of a frame the ASGI message, otherwise the id of the broadcast;
+                None for one that another process has made.
+
+        Returns:
+            What :data:`handling` is to be until the consumer is done with it, in all
+            that it starts, too.
+        """
+
+    def handling_ended(self, handling: Any) -> None:
+        """Note the end of what :meth:`handling_began` returned."""
+
+    def sending_began(
+        self,
+        broadcast: Broadcast,
+        layer: Any,
+        *,
+        group: str | None,
+        channel_name: str | None,
+    ) -> object:
+        """Note that a broadcast is handed to the layer, to one group or one channel.
+
+        Returns:
+            What :meth:`sending_ended` is to be given.
+        """
+
+    def sending_ended(self, sending: Any, error: BaseException | None) -> None:
+        """Note that the layer has it, or what the layer raised."""
+
+
+conversation: ContextVar[Conversation | None] = ContextVar(
+    "chanx_testing_conversation", default=None
+)
+
+handling: ContextVar[object | None] = ContextVar("chanx_testing_handling", default=None)
+"""What the conversation knows of the frame or event that is being handled here."""
+
+answering: ContextVar[Exception | None] = ContextVar(
+    "chanx_testing_answering", default=None
+)
+"""The failure that a consumer is answering here."""
+
+signalling: ContextVar[bool] = ContextVar("chanx_testing_signalling", default=False)
+"""Whether what is sent here is a completion signal of the consumer."""
 
 Interceptor = Callable[[Broadcast], bool]
 """Called with each broadcast; returns True to keep it from being sent."""
@@ -126,6 +225,103 @@ def report_failure(error: Exception, doing: str) -> None:
     """Report that a handler raised ``error`` while ``doing``, if anybody watches."""
     if (current := watcher.get()) is not None:
         current.handler_failed(error, doing)
+
+
+@contextmanager
+def answered(error: Exception, doing: str) -> Iterator[None]:
+    """Report a failure; an error frame that is sent in the block answers it.
+
+    Args:
+        error: What a handler raised.
+        doing: What the consumer was doing, for a person to read.
+    """
+    token = answering.set(error)
+    try:
+        report_failure(error, doing)
+        yield
+    finally:
+        answering.reset(token)
+
+
+_UNWATCHED: Final = nullcontext()
+
+
+def report_consumer(channel_name: str | None) -> None:
+    """Report that a consumer which reports has begun, if anybody listens."""
+    if (current := conversation.get()) is not None:
+        current.consumer_began(channel_name)
+
+
+def handled(kind: HandledKind, subject: Any) -> AbstractContextManager[None]:
+    """Return a block in which a consumer handles something, and says so.
+
+    Args:
+        kind: What it handles.
+        subject: Of a frame the ASGI message, otherwise the id of the broadcast.
+    """
+    current = conversation.get()
+    return _UNWATCHED if current is None else _handled(current, kind, subject)
+
+
+@contextmanager
+def _handled(current: Conversation, kind: HandledKind, subject: Any) -> Iterator[None]:
+    began = current.handling_began(kind, subject)
+    token = handling.set(began)
+    try:
+        yield
+    finally:
+        handling.reset(token)
+        current.handling_ended(began)
+
+
+def sending(
+    broadcast: Broadcast,
+    layer: Any,
+    *,
+    group: str | None = None,
+    channel_name: str | None = None,
+) -> AbstractContextManager[None]:
+    """Return a block in which a broadcast is handed to the channel layer.
+
+    Args:
+        broadcast: The broadcast.
+        layer: The channel layer.
+        group: The group that gets it.
+        channel_name: Or the one channel that does.
+    """
+    current = conversation.get()
+    if current is None:
+        return _UNWATCHED
+    return _sending(current, broadcast, layer, group, channel_name)
+
+
+@contextmanager
+def _sending(
+    current: Conversation,
+    broadcast: Broadcast,
+    layer: Any,
+    group: str | None,
+    channel_name: str | None,
+) -> Iterator[None]:
+    began = current.sending_began(
+        broadcast, layer, group=group, channel_name=channel_name
+    )
+    try:
+        yield
+    except BaseException as error:
+        current.sending_ended(began, error)
+        raise
+    current.sending_ended(began, None)
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """Mark what is sent in the block as a completion signal of the consumer."""
+    token = signalling.set(True)
+    try:
+        yield
+    finally:
+        signalling.reset(token)
 
 
 def report_delivery(broadcast_id: int | None) -> None:

@@ -7,6 +7,7 @@ import pytest
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.failures import Failures
 from chanx_testing.core.client.frame_queue import Frame
+from chanx_testing.core.decorators import event_handler, ws_handler
 from chanx_testing.messages.outgoing import ErrorMessage
 from tests.support import apps, rooms
 
@@ -40,6 +41,73 @@ class TestHandlerErrors:
                 for _ in "twice":
                     await connection.send_message(rooms.Break())
                 await connection.receive_all_messages()
+
+
+class TestWhichErrorFrame:
+    """An error frame answers the failure that the consumer says, and no other."""
+
+    class Broken(rooms.RoomConsumer):
+        @event_handler
+        async def tell(self, event: rooms.Tell) -> None:
+            raise LookupError("broken event")
+
+    class Answering(Broken):
+        async def handle_event_error(self, error, event):
+            await self.send_message(ErrorMessage(payload="the event"))
+
+    async def test_the_answer_to_an_invalid_frame_answers_no_event(self):
+        with pytest.raises(LookupError, match="broken event"):
+            async with rooms.client(self.Broken) as connection:
+                await self.Broken.broadcast_event(rooms.Tell(payload="all"))
+                await connection.wait()
+                await connection.send_json({"action": "typo"})
+                (message,) = await connection.receive_all_messages()
+                assert isinstance(message, ErrorMessage)
+
+    async def test_that_to_another_failure_answers_no_event(self):
+        with pytest.raises(LookupError, match="broken event"):
+            async with rooms.client(self.Broken) as connection:
+                await self.Broken.broadcast_event(rooms.Tell(payload="all"))
+                await connection.wait()
+                await connection.send_message(rooms.Break())
+                assert isinstance(await connection.receive_message(), ErrorMessage)
+
+    async def test_an_event_may_be_answered_too(self):
+        async with rooms.client(self.Answering) as connection:
+            await self.Answering.broadcast_event(rooms.Tell(payload="all"))
+            assert await connection.receive_message() == ErrorMessage(
+                payload="the event"
+            )
+
+    async def test_what_a_handler_sends_before_it_fails_is_no_answer(self):
+        class Early(rooms.RoomConsumer):
+            @ws_handler
+            async def break_(self, message: rooms.Break) -> None:
+                await self.send_message(ErrorMessage(payload="early"))
+                raise LookupError("no such thing")
+
+        with pytest.raises(LookupError, match="no such thing"):
+            async with rooms.client(Early) as connection:
+                await connection.send_message(rooms.Break())
+                assert await connection.receive_message() == ErrorMessage(
+                    payload="early"
+                )
+
+    async def test_one_that_assert_closed_passes_over_is_not_seen(self):
+        class Closing(rooms.RoomConsumer):
+            async def handle_handler_error(self, error, message):
+                await super().handle_handler_error(error, message)
+                await self.close(4000)
+
+        with pytest.raises(LookupError, match="no such thing"):
+            async with rooms.client(Closing) as connection:
+                await connection.send_message(rooms.Break())
+                closed = await connection.assert_closed(4000)
+                assert len(closed.messages) == 1
+        async with rooms.client(Closing) as connection:
+            await connection.send_message(rooms.Break())
+            assert isinstance(await connection.receive_message(), ErrorMessage)
+            await connection.assert_closed(4000)
 
 
 class TestDisconnect:
@@ -166,6 +234,32 @@ class TestHandlers:
         failures.error_frame_came(frame)
         failures.frame_taken(frame)
         assert failures.unseen([]) == [second]
+
+    def test_one_of_which_the_consumer_says_more_needs_its_own_frame(self, failures):
+        said, unsaid = LookupError("said"), LookupError("unsaid")
+        failures.handler_failed(said, "handling a message", says_answer=True)
+        failures.handler_failed(unsaid, "handling another")
+        for frame in (Frame(ERROR, 1), Frame(ERROR, 2)):
+            failures.error_frame_came(frame)
+            failures.frame_taken(frame)
+        assert failures.unseen([]) == [said]
+
+    def test_its_own_frame_answers_it_and_no_older_one(self, failures):
+        said, unsaid = LookupError("said"), LookupError("unsaid")
+        failures.handler_failed(unsaid, "handling a message")
+        failures.handler_failed(said, "handling another", says_answer=True)
+        frame = Frame(ERROR, 1)
+        failures.error_frame_came(frame, said)
+        failures.frame_taken(frame)
+        assert failures.unseen([]) == [unsaid]
+
+    def test_one_that_is_passed_over_is_not_seen(self, failures):
+        error, frame = LookupError(), Frame(ERROR, 1)
+        failures.handler_failed(error, "handling a message")
+        failures.error_frame_came(frame)
+        failures.frame_passed_over(frame)
+        failures.frame_taken(frame)
+        assert failures.unseen([]) == [error]
 
     def test_an_error_frame_without_a_failure_is_a_frame(self, failures):
         frame = Frame(ERROR, 1)

@@ -56,6 +56,14 @@ def test_shows_what_lies_in_it(queue):
     assert queue.qsize() == 1
 
 
+def test_a_frame_may_be_brought_forward(queue):
+    for number in range(3):
+        queue.put_nowait({"n": number})
+    queue.bring_forward(queue.frames[0])
+    queue.bring_forward(queue.frames[2])
+    assert [queue.get_nowait()["n"] for _ in range(3)] == [2, 0, 1]
+
+
 def test_reports_what_comes_and_goes(queue, events):
     queue.put_nowait(TEXT)
     queue.get_nowait()
@@ -242,6 +250,24 @@ class TestOrder:
             connection.output_queue.put_nowait({"n": 1})
         timer.cancel()
         assert order == [("second", 1)]
+
+    async def test_one_that_wants_no_such_frame_is_not_woken(self, connection):
+        """Otherwise it and another one would wake each other for it, for ever."""
+        queue = connection.output_queue
+        deadlines = [Deadline(None), Deadline(None)]
+        picky = [
+            asyncio.create_task(
+                queue.arrival(deadline, lambda frame, n=n: frame.message == {"n": n})
+            )
+            for n, deadline in enumerate(deadlines)
+        ]
+        await self.turn()
+        queue.put_nowait({"n": 7})
+        queue.put_nowait({"n": 1})
+        assert await picky[1] is None
+        assert not picky[0].done()
+        queue.put_nowait({"n": 0})
+        assert await picky[0] is None
 
     async def test_one_that_only_looks_is_woken_too(self, connection):
         order = []

@@ -57,6 +57,90 @@ def test_the_watcher_of_the_application_is_told(watcher, broadcast):
     ]
 
 
+class Conversation:
+    def __init__(self):
+        self.told = []
+
+    def consumer_began(self, channel_name):
+        self.told.append(("consumer", channel_name))
+
+    def handling_began(self, kind, subject):
+        self.told.append(("began", kind, subject))
+        return subject
+
+    def handling_ended(self, handling):
+        self.told.append(("ended", handling))
+
+    def sending_began(self, broadcast, layer, *, group, channel_name):
+        self.told.append(("sending", broadcast, layer, group, channel_name))
+        return broadcast
+
+    def sending_ended(self, sending, error):
+        self.told.append(("sent", sending, error))
+
+
+def test_the_conversation_is_told_for_whom_a_consumer_works(broadcast):
+    conversation = Conversation()
+
+    def serve():
+        reports.conversation.set(conversation)
+        reports.report_consumer("channel")
+        with reports.handled("event", 7):
+            assert reports.handling.get() == 7
+            with reports.sending(broadcast, "layer", group="room"):
+                pass
+            with (
+                pytest.raises(ConnectionError),
+                reports.sending(broadcast, "layer", channel_name="one"),
+            ):
+                raise (error := ConnectionError())
+        assert reports.handling.get() is None
+        return error
+
+    error = contextvars.copy_context().run(serve)
+    assert conversation.told == [
+        ("consumer", "channel"),
+        ("began", "event", 7),
+        ("sending", broadcast, "layer", "room", None),
+        ("sent", broadcast, None),
+        ("sending", broadcast, "layer", None, "one"),
+        ("sent", broadcast, error),
+        ("ended", 7),
+    ]
+
+
+def test_nobody_need_listen(broadcast):
+    reports.report_consumer(None)
+    with reports.handled("frame", {}), reports.sending(broadcast, None):
+        assert reports.handling.get() is None
+
+
+def test_what_answers_a_failure_is_sent_inside_of_its_block(watcher):
+    error = ValueError()
+
+    def fail():
+        with reports.answered(error, "handling"):
+            assert reports.answering.get() is error
+        assert reports.answering.get() is None
+
+    watcher.inside(fail)
+    assert watcher.seen == [("failed", error, "handling")]
+
+
+def test_a_signal_is_sent_inside_of_its_block():
+    with reports.signals():
+        assert reports.signalling.get()
+    assert not reports.signalling.get()
+
+
+def test_a_broadcast_is_known_in_its_own_process(broadcast, monkeypatch):
+    stamp = broadcast.stamp()
+    assert reports.broadcast_id_in({"type": "x", **stamp}) == broadcast.id
+    assert reports.broadcast_id_in({"type": "x"}) is None
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert reports.broadcast_id_in(stamp) is None
+
+
 def test_each_interceptor_is_told_and_any_may_suppress(watcher, broadcast):
     seen, sent = [], []
 
