@@ -298,7 +298,7 @@ class Connection:
         self.sent_at = timeline_here().test_acted()
         if message.get("type") == "websocket.disconnect":
             self.disconnect_sent = True
-        await self.input_queue.put(message)
+        self.input_queue.put_nowait(message)
 
     def require_open(self) -> None:
         """Make sure that a frame of data can be sent.
