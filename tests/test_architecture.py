@@ -13,7 +13,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "chanx_testing"
 # What runs in production, in this package and in users' projects.
 CONSUMERS = {"core.consumer", "core.authenticator", "core.decorators"}
 # What a test needs and production must never load.
-TEST_SIDE = {"core.client", "core.idle", "core.layers", "core.trace", "core.testing"}
+TEST_SIDE = {
+    "core.client",
+    "core.idle",
+    "core.layers",
+    "core.trace",
+    "core.testing",
+    "core.unawaited",
+}
 OBSERVE = {"core.observe.reports", "core.observe.foreign", "core.observe.capture"}
 CORE = {*TEST_SIDE, *CONSUMERS, *OBSERVE, "core.settings", "core.routing"}
 
@@ -25,8 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "core.replacing": set(),
     "core.routing": set(),
     "core.trace": set(),
+    "core.unawaited": set(),
     # The loop.
-    "core.idle": {"core.replacing"},
+    "core.idle": {"core.replacing", "core.unawaited"},
     # What a consumer reports.
     "core.observe.reports": {"messages"},
     "core.observe.foreign": {"core.observe.reports", "core.replacing", "core.idle"},
@@ -53,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "core.routing",
         "core.trace",
         "core.idle",
+        "core.unawaited",
         "core.observe.reports",
         "core.observe.foreign",
     },
@@ -82,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {"channels.settings", "core.settings"},
     "apps": {"checks"},
     "management": {"core.idle"},
-    "pytest_plugin": {"core.idle", "core.trace"},
+    "pytest_plugin": {"core.idle", "core.trace", "core.unawaited"},
 }
 
 

@@ -40,6 +40,7 @@ from chanx_testing.core.client.teardown import (
     end_leftovers,
 )
 from chanx_testing.core.trace.timeline import timeline_of_test
+from chanx_testing.core.unawaited import must_await
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -120,6 +121,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         user = make_user(**user_fields)
         return user, self._headers_of(user, log_in(self._login(), user))
 
+    @must_await
     async def acreate_user_and_ws_headers(
         self, **user_fields: Any
     ) -> tuple[Any, Headers]:

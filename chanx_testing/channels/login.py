@@ -28,6 +28,7 @@ from chanx_testing.channels.headers import (
     strip_token_subprotocols,
 )
 from chanx_testing.channels.users import UserFieldError, amake_user, make_user
+from chanx_testing.core.unawaited import must_await
 
 __all__ = [
     "Credentials",
@@ -233,6 +234,7 @@ def log_in(login: Login, user: Any) -> Credentials:
     return _as_credentials(login, result)
 
 
+@must_await
 async def alog_in(login: Login, user: Any) -> Credentials:
     """Log ``user`` in from asynchronous code; see :func:`log_in`.
 

@@ -39,6 +39,7 @@ from chanx_testing.core.observe.capture import (
     CapturedBroadcastEvent,
     capture_broadcast_events,
 )
+from chanx_testing.core.unawaited import NeverRan
 
 __all__ = [
     "ApplicationHangs",
@@ -52,6 +53,7 @@ __all__ = [
     "IncompleteMessages",
     "LeftoverTaskWarning",
     "LifespanError",
+    "NeverRan",
     "NotConnected",
     "NothingCame",
     "ProtocolError",

@@ -29,6 +29,7 @@ from chanx_testing.core.observe.foreign import failures_reported, methods_in_bac
 from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
 from chanx_testing.core.settings import SETTINGS
 from chanx_testing.core.trace.showing import conceal, shorten, show_message
+from chanx_testing.core.unawaited import must_await
 from chanx_testing.messages.outgoing import AuthenticationMessage
 
 # Their frames say nothing to whoever reads a failure.
@@ -141,6 +142,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
     # Verbs.
 
+    @must_await
     async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
         """Open the connection; where no route leads to the path, an error lists them.
 
@@ -160,6 +162,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             note_missing_route(self, rejected)
             raise
 
+    @must_await
     async def send_message(self, message: BaseModel) -> None:
         """Send one typed message, as JSON.
 
@@ -178,10 +181,12 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             )
         await self.send_json_to(self._chanx.language.encode(message))
 
+    @must_await
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""
         await self.send_json_to(data)
 
+    @must_await
     async def receive_json(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take one frame, decoded; completion signals too.
 
@@ -191,6 +196,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         """
         return await self.receive_json_from(timeout)
 
+    @must_await
     async def receive_message(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take one typed message; completion signals before it are skipped.
 
@@ -217,6 +223,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             if not connection.language.note_completion(content):
                 return connection.decode(content)
 
+    @must_await
     async def receive_all_json(
         self, timeout: float | None = ANSWER_SECONDS
     ) -> list[Any]:
@@ -245,6 +252,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             connection.raise_crash()
         return collected
 
+    @must_await
     async def receive_all_messages(
         self,
         stop_action: str = MESSAGE_ACTION_COMPLETE,
@@ -296,6 +304,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
                 collection.messages.append(connection.decode(content))
         return collection.messages
 
+    @must_await
     async def wait_for_auth(
         self,
         send_authentication_message: bool | None = None,
@@ -345,6 +354,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         await connection.settle(rest)
         return message
 
+    @must_await
     async def assert_authenticated_status_ok(
         self, max_auth_time: float | None = AUTH_SECONDS
     ) -> None:

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -42,11 +42,19 @@ from chanx_testing.core.client.timeouts import (
 )
 from chanx_testing.core.idle import Verdict
 from chanx_testing.core.trace.transcript import Transcript
+from chanx_testing.core.unawaited import (
+    await_overrides,
+    must_await,
+    watch_test_of_unittest,
+)
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+# Made once: json.dumps() would make one for each message.
+_ENCODER: Final = json.JSONEncoder(default=to_jsonable_python)
 
 
 class FrameCommunicator:
@@ -96,6 +104,7 @@ class FrameCommunicator:
     ) -> None:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}: {path!r}.")
+        watch_test_of_unittest()
         if peer is None:
             peer = ApplicationUnderTest(application)
         self.application: Application = peer.application
@@ -107,6 +116,11 @@ class FrameCommunicator:
         self._chanx = Connection(handle, peer, self.scope, language, lifespan=lifespan)
         self.input_queue: asyncio.Queue[AsgiMessage] = self._chanx.input_queue
         self.output_queue: FrameQueue = self._chanx.output_queue
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A verb that a subclass overrides is a verb.
+        await_overrides(cls)
 
     # Hooks.
 
@@ -154,6 +168,7 @@ class FrameCommunicator:
 
     # Verbs: raw ASGI.
 
+    @must_await
     async def send_input(self, message: AsgiMessage) -> None:
         """Give one ASGI message to the application; it starts if it has not yet.
 
@@ -166,6 +181,7 @@ class FrameCommunicator:
         """
         await running(self).send(message)
 
+    @must_await
     async def receive_output(
         self, timeout: float | None = ANSWER_SECONDS
     ) -> AsgiMessage:
@@ -189,6 +205,7 @@ class FrameCommunicator:
 
     # Verbs: the connection.
 
+    @must_await
     async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
         """Open the connection and let the application come to rest.
 
@@ -267,6 +284,7 @@ class FrameCommunicator:
         self._chanx.add_transcript(exc)
         await leave_after(self, self._chanx.transcript.name, exc)
 
+    @must_await
     async def disconnect(
         self,
         code: int = 1000,
@@ -312,6 +330,7 @@ class FrameCommunicator:
             found.append(error)
         errors.raise_first(found)
 
+    @must_await
     async def wait(self, timeout: float | None = ANSWER_SECONDS) -> None:
         """Let the application finish what it is doing.
 
@@ -343,6 +362,7 @@ class FrameCommunicator:
                 )
         connection.raise_crash()
 
+    @must_await
     async def wait_until_idle(self, timeout: float | None = ANSWER_SECONDS) -> Verdict:
         """Wait until it is proved that nothing more can come.
 
@@ -380,6 +400,7 @@ class FrameCommunicator:
 
     # Verbs: frames of data.
 
+    @must_await
     async def send_to(
         self, text_data: str | None = None, bytes_data: bytes | None = None
     ) -> None:
@@ -406,10 +427,12 @@ class FrameCommunicator:
         else:
             await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
 
+    @must_await
     async def send_bytes(self, data: bytes) -> None:
         """Send one binary frame; see :meth:`send_to`."""
         await self.send_to(bytes_data=data)
 
+    @must_await
     async def send_json_to(self, data: Any) -> None:
         """Send ``data`` as JSON in a text frame.
 
@@ -419,8 +442,9 @@ class FrameCommunicator:
         Raises:
             TypeError: The data cannot be written as JSON.
         """
-        await self.send_to(text_data=json.dumps(data, default=to_jsonable_python))
+        await self.send_to(text_data=_ENCODER.encode(data))
 
+    @must_await
     async def receive_from(self, timeout: float | None = ANSWER_SECONDS) -> str | bytes:
         """Take the next frame of data.
 
@@ -438,6 +462,7 @@ class FrameCommunicator:
             self._chanx.add_transcript(error)
             raise
 
+    @must_await
     async def receive_json_from(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take the next frame, which must be text, and decode it as JSON.
 
@@ -461,6 +486,7 @@ class FrameCommunicator:
             connection.add_transcript(failure)
             raise failure from error
 
+    @must_await
     async def receive_nothing(
         self,
         timeout: float | None = QUIET_SECONDS,
@@ -491,6 +517,7 @@ class FrameCommunicator:
             raise unexpected(connection, found)
         return not found
 
+    @must_await
     async def assert_closed(
         self,
         code: int | None = None,
