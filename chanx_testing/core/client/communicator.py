@@ -171,7 +171,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             TypeError: ``message`` is not a pydantic model.
-            ConnectionIsClosed: The connection is closed.
+            ConnectionIsClosed: The test has received the close, or has left itself.
             NotConnected: The handshake has not been sent yet.
         """
         if not isinstance(message, BaseModel):

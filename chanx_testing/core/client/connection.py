@@ -32,7 +32,7 @@ from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.observe.reports import watcher
-from chanx_testing.core.trace.showing import show_path
+from chanx_testing.core.trace.showing import show_message, show_path
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
 from chanx_testing.core.trace.transcript import Transcript
 
@@ -79,6 +79,7 @@ class Connection:
         opened: Whether the client has begun to open the connection.
         accepted: Whether the application accepted it.
         closed: How the application closed the connection; None while it has not.
+        close_received: Whether the test knows that, as it has received the close.
         left: The code with which the client left; None while it has not.
         disconnect_sent: Whether the application was sent a ``websocket.disconnect``.
         sent_at: When the client last sent something, in the order of the test.
@@ -103,7 +104,7 @@ class Connection:
         self.transcript = Transcript(show_path(scope["path"], query))
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue = FrameQueue(
-            on_put=self._frame_came, on_get=self.failures.frame_taken
+            on_put=self._frame_came, on_get=self._frame_taken
         )
         self.response_headers: list[tuple[bytes, bytes]] | None = None
         self.started = False
@@ -111,6 +112,7 @@ class Connection:
         self.opened = False
         self.accepted = False
         self.closed: Closed | None = None
+        self.close_received = False
         self.left: int | None = None
         self.disconnect_sent = False
         self.sent_at = 0
@@ -222,6 +224,12 @@ class Connection:
         elif self.failures.unanswered and self.language.is_error(frame):
             self.failures.error_frame_came(frame)
 
+    def _frame_taken(self, frame: Frame) -> None:
+        """Note that the test received a frame."""
+        if frame.type == "websocket.close":
+            self.close_received = True
+        self.failures.frame_taken(frame)
+
     def _send_disconnect(self, code: int, reason: str = "") -> None:
         if not self.disconnect_sent:
             self.disconnect_sent = True
@@ -280,6 +288,7 @@ class Connection:
             more = bool(part.get("more_body"))
         handshake = Handshake.deny(answer["status"], headers, body)
         self.closed = Closed(code=handshake.status, accepted=False)
+        self.close_received = True
         self._send_disconnect(REFUSED)
         self.output_queue.wake_all()
         return handshake
@@ -303,6 +312,9 @@ class Connection:
     def require_open(self) -> None:
         """Make sure that a frame of data can be sent.
 
+        A close that the test has not received yet does not keep it from sending; see
+        :meth:`drops`.
+
         Raises:
             NotConnected: The handshake was not sent yet.
             ConnectionIsClosed: The connection has ended, by either side.
@@ -314,21 +326,47 @@ class Connection:
                 f"first, or use 'async with'."
             )
         self.raise_crash()
-        if self.closed is not None:
-            how, code, reason = str(self.closed), self.closed.code, self.closed.reason
-        elif self.left is not None:
-            how, code, reason = f"left by the test with code {self.left}", self.left, ""
-        else:
-            if self.started:
-                self.require_own_loop()
-            if not self.ended:
-                return
-            how, code, reason = "ended: the application has returned", 1006, ""
+        if self.closed is not None and not self.close_received and self.left is None:
+            return
+        if self.started and self.closed is None and self.left is None:
+            self.require_own_loop()
+        if (ended := self.how_ended()) is None:
+            return
+        how, code, reason = ended
         error = errors.ConnectionIsClosed(
             f"Nothing can be sent on {self.transcript.path}: the connection was {how}."
         )
         error.code, error.reason = code, reason
         raise self.with_transcript(error)
+
+    def how_ended(self) -> tuple[str, int, str] | None:
+        """Return how the connection ended, by either side; None while it has not.
+
+        Returns:
+            The end of a sentence that begins with "the connection was", the code and
+            the reason.
+        """
+        if self.closed is not None:
+            return str(self.closed), self.closed.code, self.closed.reason
+        if self.left is not None:
+            return f"left by the test with code {self.left}", self.left, ""
+        if self.ended:
+            return "ended: the application has returned", 1006, ""
+        return None
+
+    def drops(self, message: AsgiMessage) -> bool:
+        """Return whether a frame is lost, as the application has closed already.
+
+        A client learns of a close when it receives it. What it sends until then reaches
+        nobody, and is not an error. The transcript says so.
+        """
+        if self.closed is None:
+            return False
+        self.transcript.note(
+            f"not delivered: {show_message(message)} (the application had closed the "
+            f"connection, and the test had not received the close)"
+        )
+        return True
 
     async def peek(self, deadline: Deadline) -> Frame | Verdict | None:
         """Return the next frame, for a verb that takes it in its next step.

@@ -406,11 +406,14 @@ class FrameCommunicator:
     ) -> None:
         """Send one frame, of text or of bytes; it may be empty.
 
+        A real client does not know of a close that it has not received yet. So a frame
+        that is sent before the test receives the close is dropped.
+
         Raises:
             ValueError: Neither or both were given.
             TypeError: The data is not of its type.
             NotConnected: The handshake has not been sent yet.
-            ConnectionIsClosed: The connection is closed, by either side.
+            ConnectionIsClosed: The test has received the close, or has left itself.
             Exception: What the application raised, if it has crashed.
         """
         if (text_data is None) == (bytes_data is None):
@@ -421,11 +424,15 @@ class FrameCommunicator:
             raise TypeError(
                 f"bytes_data must be bytes, not {type(bytes_data).__name__}."
             )
-        self._chanx.require_open()
+        connection = self._chanx
+        connection.require_open()
+        message: AsgiMessage = {"type": "websocket.receive"}
         if text_data is not None:
-            await self.send_input({"type": "websocket.receive", "text": text_data})
+            message["text"] = text_data
         else:
-            await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
+            message["bytes"] = bytes_data
+        if not connection.drops(message):
+            await self.send_input(message)
 
     @must_await
     async def send_bytes(self, data: bytes) -> None:
