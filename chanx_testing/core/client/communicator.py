@@ -241,6 +241,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             AssertionError: A frame is not JSON.
+            NotConnected: The connection was never opened, or was refused.
             Exception: What the application raised, if it sent nothing before.
         """
         connection = self._chanx
@@ -250,6 +251,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             collected.append(await self.receive_json_from(deadline.remaining()))
         if not collected:
             connection.raise_crash()
+            connection.require_connected()
         return collected
 
     @must_await
@@ -280,8 +282,10 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             IncompleteMessages: An ``AssertionError``: the stop action did not come. It
                 says what came instead.
             UndeclaredMessage: An ``AssertionError``: a frame is not of one of the
-            types. Exception: What the application raised instead. TypeError: The types
-            are not known.
+                types.
+            NotConnected: The connection was never opened, or was refused.
+            Exception: What the application raised instead.
+            TypeError: The types are not known.
         """
         connection = self._chanx
         connection.language.require_types(connection.transcript.path)
@@ -325,6 +329,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             NothingCame: A ``TimeoutError``: none came.
+            NotConnected: The connection was never opened, or was refused.
             AssertionError: Something else came first.
             Exception: What the application raised.
         """
@@ -338,6 +343,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             wanted = authentication_wanted(connection)
             found = await connection.peek(deadline)
             if not isinstance(found, Frame):
+                connection.require_connected()
                 raise connection.nothing_came(wanted, deadline, found)
             if not connection.language.is_authentication(found):
                 raise connection.with_transcript(
@@ -352,6 +358,8 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             )
         rest = deadline_after(after_auth_time, self.timeout_scale)
         await connection.settle(rest)
+        if message is None:
+            connection.require_connected()
         return message
 
     @must_await
@@ -368,6 +376,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         Raises:
             AuthenticationFailed: An ``AssertionError`` with the status and data seen.
             NothingCame: A ``TimeoutError``: no message came.
+            NotConnected: The connection was never opened, or was refused.
         """
         message = await self.wait_for_auth(max_auth_time=max_auth_time)
         if message is not None and message.payload.status_code == 200:
@@ -375,9 +384,11 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         connection = self._chanx
         if message is None:
             connection.raise_crash()
-            if connection.closed is None:
+            # A subclass may wait in a way of its own.
+            connection.require_connected()
+            if (ended := connection.how_ended()) is None:
                 return
-            seen = f"the connection was {connection.closed}"
+            seen = f"the connection was {ended[0]}"
         else:
             payload = message.payload
             data = shorten(repr(conceal(payload.data)))

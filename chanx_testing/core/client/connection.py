@@ -28,7 +28,7 @@ from chanx_testing.core.client.handshake import Closed, Handshake
 from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
-from chanx_testing.core.client.rules import Rules
+from chanx_testing.core.client.rules import Rules, State
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
 from chanx_testing.core.observe.reports import watcher
@@ -158,6 +158,40 @@ class Connection:
                 f"Nothing can come from {self.transcript.path} yet: await connect() "
                 f"first, or use 'async with'."
             )
+
+    def require_connected(self) -> None:
+        """Make sure that the client was connected, before anything is asserted of it.
+
+        Nothing comes where nobody is connected, and that says nothing. A test that
+        speaks ASGI itself, and has not called ``connect()``, knows how far the
+        handshake is.
+
+        Raises:
+            NotConnected: The connection was never opened, or was refused.
+            Exception: What the application raised instead of an answer.
+        """
+        self.require_started()
+        if self.accepted:
+            return
+        self.raise_crash()
+        if self.closed is not None:
+            why = f"the connection was {self.closed}"
+        elif self._rules.state is not State.CONNECTING:
+            why = "the application refused the handshake"
+        elif self.ended:
+            why = "the application ended without an answer to the handshake"
+        elif self.opened:
+            why = "the application has not answered the handshake"
+        elif self.sent_at:
+            return
+        else:
+            why = "await connect() first, or use 'async with'"
+        raise self.with_transcript(
+            errors.NotConnected(
+                f"Nobody is connected to {self.transcript.path}: {why}. Nothing can be "
+                f"asserted of what comes there."
+            )
+        )
 
     def require_own_loop(self, *, to_end: bool = False) -> None:
         """Make sure that the application, which was started, runs on this loop.

@@ -514,14 +514,17 @@ class FrameCommunicator:
 
         Raises:
             UnexpectedFrame: An ``AssertionError``: something is there.
-            NotConnected: The connection was never opened.
+            NotConnected: The connection was never opened, or was refused. (If
+                :attr:`receive_nothing_raises` is False: it was never opened.)
             Exception: What the application raised, if it has ended with it.
         """
         connection = self._chanx
         deadline = deadline_after(timeout, self.timeout_scale)
         found = await what_comes(connection, deadline)
-        if found and self.receive_nothing_raises:
-            raise unexpected(connection, found)
+        if self.receive_nothing_raises:
+            if found:
+                raise unexpected(connection, found)
+            connection.require_connected()
         return not found
 
     @must_await
