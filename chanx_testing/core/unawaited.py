@@ -96,6 +96,7 @@ class Calls:
         self.open = True
         self.outer = outer
         self._calls: list[_Noted] = []
+        self._of_fixtures: list[_Noted] = []
         self._enough = FEW
         self._pruning = threading.Lock()
 
@@ -106,27 +107,27 @@ class Calls:
         calls.append((coroutine, caller.f_code, caller.f_lasti))
         if len(calls) > self._enough and self._pruning.acquire(blocking=False):
             try:
-                self._let_go()
+                _let_go(calls)
+                # A test may make any number of them, for one gather().
+                self._enough = max(FEW, 2 * len(calls))
             finally:
                 self._pruning.release()
 
-    def _let_go(self) -> None:
-        """Let those calls go that were awaited, or closed on purpose."""
-        calls = self._calls
-        seen = calls[:]
-        waiting = [
-            noted
-            for noted in seen
-            if (coroutine := noted[0]).cr_frame is not None
-            and not coroutine.cr_suspended
-            and not coroutine.cr_running
-        ]
-        # The last one would have a reference more.
-        coroutine = None
-        # What another thread has appended meanwhile stands behind.
-        calls[: len(seen)] = waiting
-        # A test may make any number of them, for one gather().
-        self._enough = max(FEW, 2 * len(waiting))
+    def end_of_setup(self) -> None:
+        """Note that the fixtures have made what they make: what comes is the test's."""
+        with self._pruning:
+            _let_go(self._calls)
+            self._of_fixtures += self._calls
+            self._calls.clear()
+
+    def hand_over(self, to: "Calls") -> None:
+        """Give another test what a fixture made that goes on, and may await it later.
+
+        Args:
+            to: The calls of the test that comes next.
+        """
+        to._of_fixtures += self._of_fixtures
+        self._of_fixtures.clear()
 
     def take_dropped(self) -> NeverRan | None:
         """Take the calls that were forgotten for certain: nobody holds the coroutine.
@@ -137,26 +138,52 @@ class Calls:
         return self._take(Call.is_dropped)
 
     def take_all(self) -> NeverRan | None:
-        """Take all calls that have not begun, at the end of the test.
+        """Take all calls of the test that have not begun, and those of its fixtures.
 
         Returns:
             What fails the test; None where there is none.
         """
         return self._take(lambda call: True)
 
+    def take_own(self) -> NeverRan | None:
+        """Take all calls that have not begun but those that a fixture made and holds.
+
+        Returns:
+            What fails the test; None where there is none.
+        """
+        of_fixtures = {id(noted[0]) for noted in self._of_fixtures}
+        return self._take(
+            lambda call: id(call.coroutine) not in of_fixtures or call.is_dropped()
+        )
+
     def _take(self, wanted: Callable[[Call], bool]) -> NeverRan | None:
         with self._pruning:
-            self._let_go()
             found = []
-            for noted in self._calls[:]:
-                call = Call(*noted)
-                if wanted(call):
-                    found.append(call)
-                    self._calls.remove(noted)
+            for noted_here in (self._of_fixtures, self._calls):
+                _let_go(noted_here)
+                for noted in noted_here[:]:
+                    call = Call(*noted)
+                    if wanted(call):
+                        found.append(call)
+                        noted_here.remove(noted)
         for call in found:
             # Python has nothing to warn of then.
             call.coroutine.close()
         return _never_awaited(found) if found else None
+
+
+def _let_go(calls: list[_Noted]) -> None:
+    """Let those calls go that were awaited, or closed on purpose."""
+    seen = calls[:]
+    waiting = [
+        noted
+        for noted in seen
+        if noted[0].cr_frame is not None
+        and not noted[0].cr_suspended
+        and not noted[0].cr_running
+    ]
+    # What another thread has appended meanwhile stands behind.
+    calls[: len(seen)] = waiting
 
 
 def _never_awaited(calls: list[Call]) -> NeverRan:

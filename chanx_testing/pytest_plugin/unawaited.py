@@ -30,12 +30,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Phase:
     """Keep the calls of verbs that a test and its fixtures have not awaited yet."""
     from chanx_testing.core.unawaited import calls_of_test
 
+    before = item.session.stash.get(CALLS, None)
     with calls_of_test() as calls:
-        item.stash[CALLS] = calls
-        try:
-            return (yield)
-        finally:
-            del item.stash[CALLS]
+        if before is not None:
+            before.hand_over(calls)
+        item.session.stash[CALLS] = calls
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -45,7 +45,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Phase:
         item.own_markers[:] = [
             mark for mark in item.own_markers if not _says_not_run(mark)
         ]
-    return (yield from _phase(item))
+    result = yield from _phase(item)
+    _calls_of(item).end_of_setup()
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -69,16 +71,25 @@ def pytest_runtest_call(item: pytest.Item) -> Phase:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Phase:
-    """Look at all that was forgotten: after the fixtures nothing comes any more."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Phase:
+    """Look at all that was forgotten, but what a fixture holds that goes on."""
     result = yield from _phase(item)
-    if (forgotten := item.stash[CALLS].take_all()) is not None:
+    calls = _calls_of(item)
+    forgotten = calls.take_all() if nextitem is None else calls.take_own()
+    if forgotten is not None:
         raise forgotten
     return result
 
 
+def _calls_of(item: pytest.Item) -> "Calls":
+    from chanx_testing.core.unawaited import Calls
+
+    # There is none where a tool runs the phases of a test by itself.
+    return item.session.stash.setdefault(CALLS, Calls())
+
+
 def _phase(item: pytest.Item) -> Phase:
-    calls = item.stash[CALLS]
+    calls = _calls_of(item)
     try:
         result = yield
     except pytest.skip.Exception as skip:

@@ -143,6 +143,32 @@ class TestHeld:
             assert await held
 
 
+class TestFixtures:
+    """What a fixture makes before the test, and holds, it may await after others."""
+
+    async def test_is_handed_over_to_the_next_test(self, calls):
+        held = client().disconnect()
+        calls.end_of_setup()
+        assert calls.take_own() is None
+        with calls_of_test() as following:
+            calls.hand_over(following)
+            assert calls.take_all() is None
+            assert "disconnect()" in str(following.take_all())
+        del held
+
+    async def test_is_looked_at_when_nobody_holds_it(self, calls):
+        held = client().disconnect()
+        calls.end_of_setup()
+        del held
+        assert "disconnect()" in str(calls.take_own())
+
+    async def test_what_the_test_makes_is_its_own(self, calls):
+        calls.end_of_setup()
+        held = client().disconnect()
+        assert "disconnect()" in str(calls.take_own())
+        del held
+
+
 class TestAwaited:
     """However a verb is awaited: nobody forgot it."""
 

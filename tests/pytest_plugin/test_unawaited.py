@@ -230,6 +230,22 @@ def test_fixtures_and_what_is_held(run: Run) -> None:
     async def test_awaited(awaiting):
         pass
 
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def shared():
+        communicator = client()
+        await communicator.connect()
+        closing = communicator.disconnect()
+        yield communicator
+        await closing
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_shared(shared):
+        assert await shared.receive_nothing()
+
+    @pytest.mark.asyncio(loop_scope="module")
+    async def test_shared_again(shared):
+        assert await shared.receive_nothing()
+
     async def test_held():
         held.append(client().receive_nothing())
 
@@ -240,7 +256,7 @@ def test_fixtures_and_what_is_held(run: Run) -> None:
         ini=LOOPS + "asyncio_mode = auto\n",
     )
     # What only a fixture shows is an error beside the test that passed.
-    result.assert_outcomes(passed=4, errors=3)
+    result.assert_outcomes(passed=6, errors=3)
     result.stdout.fnmatch_lines(
         [
             "*connect() in forgetful_setup, *",
