@@ -20,6 +20,7 @@ TEST_SIDE = {
     "core.layers",
     "core.trace",
     "core.testing",
+    "core.unawaited",
 }
 OBSERVE = {"core.observe.reports", "core.observe.foreign", "core.observe.capture"}
 CORE = {
@@ -41,8 +42,9 @@ ALLOWED: dict[str, set[str]] = {
     "core.routing": {"core.hiding"},
     # What was said.
     "core.trace": {"core.hiding"},
+    "core.unawaited": set(),
     # The loop.
-    "core.idle": {"core.replacing", "core.idle.clients"},
+    "core.idle": {"core.replacing", "core.idle.clients", "core.unawaited"},
     # It knows no loop, only what others build on one.
     "core.idle.clients": {"core.replacing"},
     # What a consumer reports.
@@ -73,6 +75,7 @@ ALLOWED: dict[str, set[str]] = {
         "core.routing",
         "core.trace",
         "core.idle",
+        "core.unawaited",
         "core.observe.reports",
         "core.observe.foreign",
     },
@@ -102,7 +105,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {"channels.settings", "core.hiding", "core.settings"},
     "apps": {"checks"},
     "management": {"core.idle"},
-    "pytest_plugin": {"core.idle", "core.trace"},
+    "pytest_plugin": {"core.idle", "core.trace", "core.unawaited"},
 }
 
 

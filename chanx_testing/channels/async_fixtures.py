@@ -18,6 +18,15 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from chanx_testing.core.client.errors import raise_first
 from chanx_testing.core.idle.waiting import overdue_jobs
+from chanx_testing.core.unawaited import (
+    Calls,
+    NeverRan,
+    await_overrides,
+    body_that_never_ran,
+    calls_of_test,
+    dropped_body,
+    must_await,
+)
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -27,6 +36,13 @@ STUCK_SECONDS: Final = 1.0
 
 _P = ParamSpec("_P")
 _EXPECTS_FAILURE: Final = "__unittest_expecting_failure__"
+_NOT_ASYNC: Final = {
+    "setUp": "Call it asyncSetUp, which is awaited in the loop of the test.",
+    "tearDown": "Call it asyncTearDown, which is awaited in the loop of the test.",
+    "setUpClass": "Make it 'def', and call async_to_sync() of what it awaits.",
+    "tearDownClass": "Make it 'def', and call async_to_sync() of what it awaits.",
+}
+"""What unittest calls without ``await``, and what to do instead."""
 
 if TYPE_CHECKING:
     _Base = unittest.TestCase
@@ -41,11 +57,18 @@ class AsyncFixtures(_Base):
         super().__init__(methodName)
         self._async_cleanups: list[Callable[[], Awaitable[Any]]] = []
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A subclass of that one may forget to await super().asyncSetUp().
+        await_overrides(cls)
+
     # What a test case may say of itself.
 
+    @must_await
     async def asyncSetUp(self) -> None:
         """Prepare the test, in its own loop, after :meth:`setUp`."""
 
+    @must_await
     async def asyncTearDown(self) -> None:
         """Clean up in the loop of the test, before its connections are closed."""
 
@@ -92,23 +115,25 @@ class AsyncFixtures(_Base):
 
     def __call__(self, result: unittest.TestResult | None = None) -> None:
         """Run the test."""
-        with self._method_with_fixtures():
+        with calls_of_test() as calls, self._method_with_fixtures(calls):
             super().__call__(result)
 
     def debug(self) -> None:
         """Run the test without collecting its result."""
-        with self._method_with_fixtures():
+        with calls_of_test() as calls, self._method_with_fixtures(calls):
             super().debug()
 
     @contextmanager
-    def _method_with_fixtures(self) -> Iterator[None]:
+    def _method_with_fixtures(self, calls: Calls) -> Iterator[None]:
         name = self._testMethodName
         method = getattr(self, name)
         replacement = (
-            self._async_method(method)
+            self._async_method(method, calls)
             if inspect.iscoroutinefunction(method)
-            else self._sync_method(method)
+            else self._sync_method(method, calls)
         )
+        # Cleanups run last in, first out: nothing of the test comes after this one.
+        self.addCleanup(_look_at_the_end, calls)
         before = vars(self).get(name)
         setattr(self, name, replacement)
         # unittest asks the method, or the test case, for the mark of expectedFailure.
@@ -124,28 +149,69 @@ class AsyncFixtures(_Base):
             else:
                 setattr(self, name, before)
 
-    def _async_method(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _async_method(
+        self, method: Callable[..., Any], calls: Calls
+    ) -> Callable[..., Any]:
         @functools.wraps(method)
         async def run_async(*args: Any, **kwargs: Any) -> None:
             with self._around_test_method() as state:
                 await self._run_with_fixtures(
-                    functools.partial(method, *args, **kwargs), state
+                    functools.partial(method, *args, **kwargs), state, calls
                 )
 
         return run_async
 
-    def _sync_method(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _sync_method(
+        self, method: Callable[..., Any], calls: Calls
+    ) -> Callable[..., Any]:
         @functools.wraps(method)
         def run_sync(*args: Any, **kwargs: Any) -> None:
-            with self._around_test_method() as state:
-                method(*args, **kwargs)
-            raise_first(self._after_sync_test(state))
+            self._check_fixtures()
+            with (
+                self._around_test_method() as state,
+                dropped_body(self._name_of_test(), method) as dropped,
+            ):
+                try:
+                    returned = method(*args, **kwargs)
+                except unittest.SkipTest:
+                    raise
+                except BaseException as error:
+                    _note_forgotten(error, calls)
+                    raise
+            raise_first(
+                [
+                    *dropped,
+                    *self._never_ran(returned),
+                    *self._after_sync_test(state),
+                    *_dropped(calls),
+                ]
+            )
 
         return run_sync
 
+    def _check_fixtures(self) -> None:
+        """Make sure that nothing is async which unittest calls without ``await``."""
+        for name, advice in _NOT_ASYNC.items():
+            method = getattr(self, name)
+            if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(
+                method
+            ):
+                raise NeverRan(
+                    f"{type(self).__name__}.{name} is 'async def', and unittest does "
+                    f"not await it, so it never runs. {advice}"
+                )
+
+    def _name_of_test(self) -> str:
+        return f"{type(self).__name__}.{self._testMethodName}"
+
+    def _never_ran(self, returned: object) -> list[BaseException]:
+        never_ran = body_that_never_ran(self._name_of_test(), returned)
+        return [] if never_ran is None else [never_ran]
+
     async def _run_with_fixtures(
-        self, method: Callable[[], Awaitable[Any]], state: Any
+        self, method: Callable[[], Awaitable[Any]], state: Any, calls: Calls
     ) -> None:
+        self._check_fixtures()
         found: list[BaseException] = []
 
         async def attempt(step: Callable[[], Awaitable[Any]]) -> bool:
@@ -158,12 +224,19 @@ class AsyncFixtures(_Base):
                 return False
             return True
 
+        async def body() -> None:
+            raise_first(self._never_ran(await method()))
+
         if await attempt(self._before_async_test) and await attempt(self.asyncSetUp):
-            await attempt(method)
+            await attempt(body)
             await attempt(self.asyncTearDown)
         while self._async_cleanups:
             await attempt(self._async_cleanups.pop())
         found += await self._after_async_test(state)
+        if found and not isinstance(found[0], unittest.SkipTest):
+            _note_forgotten(found[0], calls)
+        else:
+            found += _dropped(calls)
         # A skip does not hide what went wrong beside it.
         found.sort(key=lambda error: isinstance(error, unittest.SkipTest))
         if found and (jobs := overdue_jobs(STUCK_SECONDS)):
@@ -171,6 +244,26 @@ class AsyncFixtures(_Base):
         if found and not isinstance(found[0], unittest.SkipTest):
             self._describe_failure(state, found[0])
         raise_first(found)
+
+
+def _note_forgotten(error: BaseException, calls: Calls) -> None:
+    """Add to the failure of a test which calls were never awaited: perhaps its cause.
+
+    The frames of the traceback hold coroutines, so all that have not begun are named.
+    """
+    if (forgotten := calls.take_all()) is not None:
+        error.add_note(str(forgotten))
+
+
+def _dropped(calls: Calls) -> list[BaseException]:
+    forgotten = calls.take_dropped()
+    return [] if forgotten is None else [forgotten]
+
+
+def _look_at_the_end(calls: Calls) -> None:
+    """Fail a test for calls that it never awaited, and that nothing follows."""
+    if (forgotten := calls.take_all()) is not None:
+        raise forgotten
 
 
 def report_stuck_jobs(test: str, error: BaseException, jobs: list[str]) -> None:

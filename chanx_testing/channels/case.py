@@ -48,6 +48,7 @@ from chanx_testing.core.client.teardown import (
 from chanx_testing.core.idle.current_test import within_a_test
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.trace.timeline import timeline_of_test
+from chanx_testing.core.unawaited import must_await
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
@@ -128,6 +129,7 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         user = make_user(**user_fields)
         return user, self._headers_of(user, log_in(self._login(), user))
 
+    @must_await
     async def acreate_user_and_ws_headers(
         self, **user_fields: Any
     ) -> tuple[Any, Headers]:

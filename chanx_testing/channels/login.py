@@ -31,6 +31,7 @@ from chanx_testing.channels.users import UserFieldError, amake_user, make_user
 from chanx_testing.core.hiding.added import remember
 from chanx_testing.core.hiding.content import conceal_text
 from chanx_testing.core.hiding.handshake import PROTOCOLS_HEADER, secrets_of_header
+from chanx_testing.core.unawaited import must_await
 
 __all__ = [
     "Credentials",
@@ -246,6 +247,7 @@ def log_in(login: Login, user: Any) -> Credentials:
     return _as_credentials(login, result)
 
 
+@must_await
 async def alog_in(login: Login, user: Any) -> Credentials:
     """Log ``user`` in from asynchronous code; see :func:`log_in`.
 

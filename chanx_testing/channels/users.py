@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.utils import timezone
 
+from chanx_testing.core.unawaited import must_await
+
 _numbers = itertools.count(1)
 _MOST_ATTEMPTS: Final = 100
 
@@ -74,6 +76,7 @@ def make_user(**fields: Any) -> Any:
     return user
 
 
+@must_await
 async def amake_user(**fields: Any) -> Any:
     """Create a user from asynchronous code; see :func:`make_user`.
 

@@ -41,6 +41,7 @@ from chanx_testing.core.observe.capture import (
     CapturedBroadcastEvent,
     capture_broadcast_events,
 )
+from chanx_testing.core.unawaited import NeverRan
 
 __all__ = [
     "ApplicationHangs",
@@ -54,6 +55,7 @@ __all__ = [
     "IncompleteMessages",
     "LeftoverTaskWarning",
     "LifespanError",
+    "NeverRan",
     "NotConnected",
     "NothingCame",
     "ProtocolError",

@@ -15,6 +15,13 @@ from collections.abc import Generator
 
 import pytest
 
+from chanx_testing.pytest_plugin import unawaited
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the modules of the plugin that have hooks of their own."""
+    config.pluginmanager.register(unawaited, unawaited.__name__)
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:

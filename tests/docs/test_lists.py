@@ -10,7 +10,7 @@ from chanx_testing import checks
 from chanx_testing.channels import login, routing
 from chanx_testing.channels.settings import DEFAULTS
 from chanx_testing.channels.testing import WebsocketCommunicator
-from chanx_testing.core import idle
+from chanx_testing.core import idle, unawaited
 from chanx_testing.core.client import errors
 from chanx_testing.core.settings import SETTINGS
 from tests.support.docs.pages import DOCS
@@ -66,6 +66,7 @@ def test_the_errors_are_those_of_the_code():
     known = {
         **classes_of(errors, defined_in=errors.__name__),
         **classes_of(idle, defined_in=idle.__name__),
+        **classes_of(unawaited, defined_in=unawaited.__name__),
     }
     shown = {row[0].strip("`"): row[1].strip("`") for row in rows_of("errors.md")}
     assert shown == {name: kind.__bases__[0].__name__ for name, kind in known.items()}

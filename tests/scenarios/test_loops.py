@@ -11,6 +11,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from chanx_testing.channels.testing import WebsocketCommunicator
 from chanx_testing.core.client.errors import WrongEventLoop
+from chanx_testing.core.unawaited import calls_of_test
 from tests.support import apps
 
 
@@ -198,10 +199,15 @@ class TestCleanup:
         clean(communicator.connect)
         clean(communicator.disconnect)
 
-    def test_disconnect_that_is_not_awaited_is_its_own_warning(self):
-        communicator = WebsocketCommunicator(Echo.as_asgi(), "/")
-        with pytest.warns(RuntimeWarning, match="disconnect' was never awaited"):
+    def test_disconnect_that_is_not_awaited_is_a_failure_without_a_warning(self):
+        def scenario(communicator):
             communicator.disconnect()
+
+        with calls_of_test() as calls, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scenario(WebsocketCommunicator(Echo.as_asgi(), "/"))
+            assert "disconnect() in " in str(calls.take_dropped())
+            gc.collect()
 
 
 class TestFrozenTime:

@@ -205,11 +205,13 @@ class Collection:
 
         Raises:
             IncompleteMessages: The stop action was to come.
+            NotConnected: The connection was never opened, or was refused.
             Exception: What the application raised instead.
         """
         if self._ends_by_idleness():
             if not self.messages:
                 self._connection.raise_crash()
+                self._connection.require_connected()
         elif not self._was_complete_before():
             raise self._error(found)
 

@@ -29,6 +29,7 @@ from chanx_testing.core.observe.foreign import failures_reported, methods_in_bac
 from chanx_testing.core.routing.routes import RoutingError, consumer_for, find_route
 from chanx_testing.core.settings import SETTINGS
 from chanx_testing.core.trace.showing import show_message, show_value
+from chanx_testing.core.unawaited import must_await
 from chanx_testing.messages.outgoing import AuthenticationMessage
 
 # Their frames say nothing to whoever reads a failure.
@@ -141,6 +142,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
     # Verbs.
 
+    @must_await
     async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
         """Open the connection; where no route leads to the path, an error lists them.
 
@@ -160,6 +162,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             note_missing_route(self, rejected)
             raise
 
+    @must_await
     async def send_message(self, message: BaseModel) -> None:
         """Send one typed message, as JSON.
 
@@ -168,7 +171,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             TypeError: ``message`` is not a pydantic model.
-            ConnectionIsClosed: The connection is closed.
+            ConnectionIsClosed: The test has received the close, or has left itself.
             NotConnected: The handshake has not been sent yet.
         """
         if not isinstance(message, BaseModel):
@@ -178,10 +181,12 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             )
         await self.send_json_to(self._chanx.language.encode(message))
 
+    @must_await
     async def send_json(self, data: Any) -> None:
         """Send plain data as JSON; see :meth:`send_json_to`."""
         await self.send_json_to(data)
 
+    @must_await
     async def receive_json(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take one frame, decoded; completion signals too.
 
@@ -191,6 +196,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         """
         return await self.receive_json_from(timeout)
 
+    @must_await
     async def receive_message(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take one typed message; completion signals before it are skipped.
 
@@ -217,6 +223,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             if not connection.language.note_completion(content, found):
                 return connection.decode(content)
 
+    @must_await
     async def receive_all_json(
         self, timeout: float | None = ANSWER_SECONDS
     ) -> list[Any]:
@@ -234,6 +241,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             AssertionError: A frame is not JSON.
+            NotConnected: The connection was never opened, or was refused.
             Exception: What the application raised, if it sent nothing before.
         """
         connection = self._chanx
@@ -243,8 +251,10 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             collected.append(await self.receive_json_from(deadline.remaining()))
         if not collected:
             connection.raise_crash()
+            connection.require_connected()
         return collected
 
+    @must_await
     async def receive_all_messages(
         self,
         stop_action: str = MESSAGE_ACTION_COMPLETE,
@@ -280,8 +290,10 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             IncompleteMessages: An ``AssertionError``: the stop action did not come. It
                 says what came instead.
             UndeclaredMessage: An ``AssertionError``: a frame is not of one of the
-            types. Exception: What the application raised instead. TypeError: The types
-            are not known.
+                types.
+            NotConnected: The connection was never opened, or was refused.
+            Exception: What the application raised instead.
+            TypeError: The types are not known.
         """
         connection = self._chanx
         connection.language.require_types(connection.transcript.path)
@@ -292,6 +304,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
                 collection.add(frame, content)
         return collection.messages
 
+    @must_await
     async def wait_for_auth(
         self,
         send_authentication_message: bool | None = None,
@@ -312,6 +325,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
 
         Raises:
             NothingCame: A ``TimeoutError``: none came.
+            NotConnected: The connection was never opened, or was refused.
             AssertionError: Something else came first.
             Exception: What the application raised.
         """
@@ -325,6 +339,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             wanted = authentication_wanted(connection)
             found = await connection.peek(deadline)
             if not isinstance(found, Frame):
+                connection.require_connected()
                 raise connection.nothing_came(wanted, deadline, found)
             if not connection.language.is_authentication(found):
                 raise connection.with_transcript(
@@ -337,8 +352,11 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
             message = authentication_message(connection, content)
         rest = deadline_after(after_auth_time, self.timeout_scale)
         await connection.settle(rest)
+        if message is None:
+            connection.require_connected()
         return message
 
+    @must_await
     async def assert_authenticated_status_ok(
         self, max_auth_time: float | None = AUTH_SECONDS
     ) -> None:
@@ -352,6 +370,7 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         Raises:
             AuthenticationFailed: An ``AssertionError`` with the status and data seen.
             NothingCame: A ``TimeoutError``: no message came.
+            NotConnected: The connection was never opened, or was refused.
         """
         message = await self.wait_for_auth(max_auth_time=max_auth_time)
         if message is not None and message.payload.status_code == 200:
@@ -359,9 +378,11 @@ class WebsocketCommunicatorMixin(FrameCommunicator):
         connection = self._chanx
         if message is None:
             connection.raise_crash()
-            if connection.closed is None:
+            # A subclass may wait in a way of its own.
+            connection.require_connected()
+            if (ended := connection.how_ended()) is None:
                 return
-            seen = f"the connection was {connection.closed}"
+            seen = f"the connection was {ended[0]}"
         else:
             payload = message.payload
             data = show_value(payload.data)

@@ -28,7 +28,7 @@ from chanx_testing.core.client.handshake import Closed, Handshake
 from chanx_testing.core.client.language import Language
 from chanx_testing.core.client.lifespan import ConnectionLifespan
 from chanx_testing.core.client.rules import EXTENSION as DENIAL
-from chanx_testing.core.client.rules import Rules
+from chanx_testing.core.client.rules import Rules, State
 from chanx_testing.core.client.steps import Steps
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.hiding.handshake import conceal_subprotocol
@@ -37,7 +37,7 @@ from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.observe import reports
 from chanx_testing.core.observe.reports import watcher
-from chanx_testing.core.trace.showing import show_subprotocols
+from chanx_testing.core.trace.showing import show_message, show_subprotocols
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
 from chanx_testing.core.trace.transcript import Transcript
 
@@ -85,6 +85,7 @@ class Connection:
         opened: Whether the client has begun to open the connection.
         accepted: Whether the application accepted it.
         closed: How the application closed the connection; None while it has not.
+        close_received: Whether the test knows that, as it has received the close.
         left: The code with which the client left; None while it has not.
         disconnect_sent: Whether the application was sent a ``websocket.disconnect``.
         sent_at: When the client last sent something, in the order of the test.
@@ -119,6 +120,7 @@ class Connection:
         self.opened = False
         self.accepted = False
         self.closed: Closed | None = None
+        self.close_received = False
         self.left: int | None = None
         self.disconnect_sent = False
         self.sent_at = 0
@@ -167,6 +169,40 @@ class Connection:
                 f"Nothing can come from {self.transcript.path} yet: await connect() "
                 f"first, or use 'async with'."
             )
+
+    def require_connected(self) -> None:
+        """Make sure that the client was connected, before anything is asserted of it.
+
+        Nothing comes where nobody is connected, and that says nothing. A test that
+        speaks ASGI itself, and has not called ``connect()``, knows how far the
+        handshake is.
+
+        Raises:
+            NotConnected: The connection was never opened, or was refused.
+            Exception: What the application raised instead of an answer.
+        """
+        self.require_started()
+        if self.accepted:
+            return
+        self.raise_crash()
+        if self.closed is not None:
+            why = f"the connection was {self.closed}"
+        elif self._rules.state is not State.CONNECTING:
+            why = "the application refused the handshake"
+        elif self.ended:
+            why = "the application ended without an answer to the handshake"
+        elif self.opened:
+            why = "the application has not answered the handshake"
+        elif self.sent_at:
+            return
+        else:
+            why = "await connect() first, or use 'async with'"
+        raise self.with_transcript(
+            errors.NotConnected(
+                f"Nobody is connected to {self.transcript.path}: {why}. Nothing can be "
+                f"asserted of what comes there."
+            )
+        )
 
     def require_own_loop(self, *, to_end: bool = False) -> None:
         """Make sure that the application, which was started, runs on this loop.
@@ -236,6 +272,8 @@ class Connection:
 
     def _frame_taken(self, frame: Frame) -> None:
         """Note that the test has received a frame."""
+        if frame.type == "websocket.close":
+            self.close_received = True
         self.failures.frame_taken(frame)
         self.steps.frame_taken(frame)
         if not frame.reported and self.language.completes_frame(frame):
@@ -299,6 +337,7 @@ class Connection:
             more = bool(part.get("more_body"))
         handshake = Handshake.deny(answer["status"], headers, body)
         self.closed = Closed(code=handshake.status, accepted=False)
+        self.close_received = True
         self._send_disconnect(REFUSED)
         self.output_queue.wake_all()
         return handshake
@@ -320,10 +359,13 @@ class Connection:
             self.disconnect_sent = True
         elif message.get("type") == "websocket.receive":
             self.steps.frame_sent(message)
-        await self.input_queue.put(message)
+        self.input_queue.put_nowait(message)
 
     def require_open(self) -> None:
         """Make sure that a frame of data can be sent.
+
+        A close that the test has not received yet does not keep it from sending; see
+        :meth:`drops`.
 
         Raises:
             NotConnected: The handshake was not sent yet.
@@ -336,21 +378,47 @@ class Connection:
                 f"first, or use 'async with'."
             )
         self.raise_crash()
-        if self.closed is not None:
-            how, code, reason = str(self.closed), self.closed.code, self.closed.reason
-        elif self.left is not None:
-            how, code, reason = f"left by the test with code {self.left}", self.left, ""
-        else:
-            if self.started:
-                self.require_own_loop()
-            if not self.ended:
-                return
-            how, code, reason = "ended: the application has returned", 1006, ""
+        if self.closed is not None and not self.close_received and self.left is None:
+            return
+        if self.started and self.closed is None and self.left is None:
+            self.require_own_loop()
+        if (ended := self.how_ended()) is None:
+            return
+        how, code, reason = ended
         error = errors.ConnectionIsClosed(
             f"Nothing can be sent on {self.transcript.path}: the connection was {how}."
         )
         error.code, error.reason = code, reason
         raise self.with_transcript(error)
+
+    def how_ended(self) -> tuple[str, int, str] | None:
+        """Return how the connection ended, by either side; None while it has not.
+
+        Returns:
+            The end of a sentence that begins with "the connection was", the code and
+            the reason.
+        """
+        if self.closed is not None:
+            return str(self.closed), self.closed.code, self.closed.reason
+        if self.left is not None:
+            return f"left by the test with code {self.left}", self.left, ""
+        if self.ended:
+            return "ended: the application has returned", 1006, ""
+        return None
+
+    def drops(self, message: AsgiMessage) -> bool:
+        """Return whether a frame is lost, as the application has closed already.
+
+        A client learns of a close when it receives it. What it sends until then reaches
+        nobody, and is not an error. The transcript says so.
+        """
+        if self.closed is None:
+            return False
+        self.transcript.note(
+            f"not delivered: {show_message(message)} (the application had closed the "
+            f"connection, and the test had not received the close)"
+        )
+        return True
 
     async def peek(self, deadline: Deadline) -> Frame | Verdict | None:
         """Return the next frame, for a verb that takes it in its next step.

@@ -17,7 +17,7 @@
     ├── ProtocolError            the application broke a rule of ASGI; raised in it
     ├── LifespanError            the application did not start up or shut down
     ├── WrongEventLoop           a communicator was used from a second event loop
-    └── NotConnected             something was sent or awaited before the handshake
+    └── NotConnected             something was sent or asserted where nobody is there
 
 Each takes its whole sentence as its only argument and keeps data as attributes. So it
 can be pickled, as a parallel test runner does to send it between processes.
@@ -112,7 +112,7 @@ class WrongEventLoop(RuntimeError):
 
 
 class NotConnected(RuntimeError):
-    """A frame was sent, or waited for, before the handshake."""
+    """A frame was sent, waited for or asserted where nobody was connected."""
 
 
 class LeftoverTaskWarning(RuntimeWarning):

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -49,11 +49,19 @@ from chanx_testing.core.idle import Verdict
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.trace.showing import show_text
 from chanx_testing.core.trace.transcript import Transcript
+from chanx_testing.core.unawaited import (
+    await_overrides,
+    must_await,
+    watch_test_of_unittest,
+)
 
 # Their frames say nothing to whoever reads a failure.
 __tracebackhide__ = True
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+# Made once: json.dumps() would make one for each message.
+_ENCODER: Final = json.JSONEncoder(default=to_jsonable_python)
 
 
 class FrameCommunicator:
@@ -110,6 +118,7 @@ class FrameCommunicator:
     ) -> None:
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}.")
+        watch_test_of_unittest()
         if peer is None:
             peer = ApplicationUnderTest(application)
         self.application: Application = peer.application
@@ -122,6 +131,11 @@ class FrameCommunicator:
         self._chanx = Connection(handle, peer, self.scope, language, lifespan=lifespan)
         self.input_queue: asyncio.Queue[AsgiMessage] = self._chanx.input_queue
         self.output_queue: FrameQueue = self._chanx.output_queue
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A verb that a subclass overrides is a verb.
+        await_overrides(cls)
 
     # Hooks.
 
@@ -169,6 +183,7 @@ class FrameCommunicator:
 
     # Verbs: raw ASGI.
 
+    @must_await
     async def send_input(self, message: AsgiMessage) -> None:
         """Give one ASGI message to the application; it starts if it has not yet.
 
@@ -181,6 +196,7 @@ class FrameCommunicator:
         """
         await running(self).send(message)
 
+    @must_await
     async def receive_output(
         self, timeout: float | None = ANSWER_SECONDS
     ) -> AsgiMessage:
@@ -204,6 +220,7 @@ class FrameCommunicator:
 
     # Verbs: the connection.
 
+    @must_await
     async def connect(self, timeout: float | None = ANSWER_SECONDS) -> Handshake:
         """Open the connection and let the application come to rest.
 
@@ -285,6 +302,7 @@ class FrameCommunicator:
         self._chanx.add_transcript(exc)
         await leave_after(self, self._chanx.transcript.name, exc)
 
+    @must_await
     async def disconnect(
         self,
         code: int = 1000,
@@ -330,6 +348,7 @@ class FrameCommunicator:
             found.append(error)
         errors.raise_first(found)
 
+    @must_await
     async def wait(self, timeout: float | None = ANSWER_SECONDS) -> None:
         """Let the application finish what it is doing.
 
@@ -361,6 +380,7 @@ class FrameCommunicator:
                 )
         connection.raise_crash()
 
+    @must_await
     async def wait_until_idle(self, timeout: float | None = ANSWER_SECONDS) -> Verdict:
         """Wait until it is proved that nothing more can come.
 
@@ -398,16 +418,20 @@ class FrameCommunicator:
 
     # Verbs: frames of data.
 
+    @must_await
     async def send_to(
         self, text_data: str | None = None, bytes_data: bytes | None = None
     ) -> None:
         """Send one frame, of text or of bytes; it may be empty.
 
+        A real client does not know of a close that it has not received yet. So a frame
+        that is sent before the test receives the close is dropped.
+
         Raises:
             ValueError: Neither or both were given.
             TypeError: The data is not of its type.
             NotConnected: The handshake has not been sent yet.
-            ConnectionIsClosed: The connection is closed, by either side.
+            ConnectionIsClosed: The test has received the close, or has left itself.
             Exception: What the application raised, if it has crashed.
         """
         if (text_data is None) == (bytes_data is None):
@@ -418,16 +442,22 @@ class FrameCommunicator:
             raise TypeError(
                 f"bytes_data must be bytes, not {type(bytes_data).__name__}."
             )
-        self._chanx.require_open()
+        connection = self._chanx
+        connection.require_open()
+        message: AsgiMessage = {"type": "websocket.receive"}
         if text_data is not None:
-            await self.send_input({"type": "websocket.receive", "text": text_data})
+            message["text"] = text_data
         else:
-            await self.send_input({"type": "websocket.receive", "bytes": bytes_data})
+            message["bytes"] = bytes_data
+        if not connection.drops(message):
+            await self.send_input(message)
 
+    @must_await
     async def send_bytes(self, data: bytes) -> None:
         """Send one binary frame; see :meth:`send_to`."""
         await self.send_to(bytes_data=data)
 
+    @must_await
     async def send_json_to(self, data: Any) -> None:
         """Send ``data`` as JSON in a text frame.
 
@@ -437,8 +467,9 @@ class FrameCommunicator:
         Raises:
             TypeError: The data cannot be written as JSON.
         """
-        await self.send_to(text_data=json.dumps(data, default=to_jsonable_python))
+        await self.send_to(text_data=_ENCODER.encode(data))
 
+    @must_await
     async def receive_from(self, timeout: float | None = ANSWER_SECONDS) -> str | bytes:
         """Take the next frame of data.
 
@@ -456,6 +487,7 @@ class FrameCommunicator:
             self._chanx.add_transcript(error)
             raise
 
+    @must_await
     async def receive_json_from(self, timeout: float | None = ANSWER_SECONDS) -> Any:
         """Take the next frame, which must be text, and decode it as JSON.
 
@@ -479,6 +511,7 @@ class FrameCommunicator:
             connection.add_transcript(failure)
             raise failure from error
 
+    @must_await
     async def receive_nothing(
         self,
         timeout: float | None = QUIET_SECONDS,
@@ -504,7 +537,8 @@ class FrameCommunicator:
 
         Raises:
             UnexpectedFrame: An ``AssertionError``: something is there.
-            NotConnected: The connection was never opened.
+            NotConnected: The connection was never opened, or was refused. (If
+                :attr:`receive_nothing_raises` is False: it was never opened.)
             Exception: What the application raised, if it has ended with it.
         """
         connection = self._chanx
@@ -514,12 +548,15 @@ class FrameCommunicator:
             longest = deadline_after(ANSWER_SECONDS, self.timeout_scale)
         window = Window(deadline, longest)
         found = await what_comes(connection, window)
-        if found and self.receive_nothing_raises:
-            raise unexpected(connection, found)
+        if self.receive_nothing_raises:
+            if found:
+                raise unexpected(connection, found)
+            connection.require_connected()
         if window.unfinished:
             warnings.warn(still_at_work(connection, window), stacklevel=2)
         return not found
 
+    @must_await
     async def assert_closed(
         self,
         code: int | None = None,

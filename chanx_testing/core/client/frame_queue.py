@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
-from chanx_testing.core import idle
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.idle.waiting import wait
 from chanx_testing.core.trace.timeline import next_number
 
 # Their frames say nothing to whoever reads a failure.
@@ -216,7 +216,7 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         onlooker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._onlookers.add(onlooker)
         try:
-            verdict = await idle.wait(onlooker, deadline.remaining())
+            verdict = await wait(onlooker, deadline.remaining())
         finally:
             self._onlookers.discard(onlooker)
             over = deadline.look()
@@ -244,7 +244,7 @@ class FrameQueue(asyncio.Queue[AsgiMessage]):
         # second frame stands before verbs that asked after its first.
         bisect.insort(self._takers, taker, key=_place)
         try:
-            verdict = await idle.wait(taker.future, deadline.remaining())
+            verdict = await wait(taker.future, deadline.remaining())
         except BaseException:
             self._leave(taker)
             # Its frame is for the next verb, before one that asks only now can take it.

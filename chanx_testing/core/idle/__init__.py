@@ -20,9 +20,12 @@ from chanx_testing.core.idle.verdict import (
 from chanx_testing.core.idle.waiting import (
     exempt_descriptor,
     is_supported,
-    wait,
     wait_until_idle,
 )
+from chanx_testing.core.idle.waiting import wait as _wait
+from chanx_testing.core.unawaited import must_await
+
+wait = must_await(_wait)
 
 __all__ = [
     "Account",

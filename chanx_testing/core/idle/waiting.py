@@ -9,6 +9,7 @@ from typing import Protocol
 from chanx_testing.core.idle.current_test import running_test
 from chanx_testing.core.idle.loop import IdleEventLoop
 from chanx_testing.core.idle.verdict import UnsupportedLoopWarning, Verdict, VerdictKind
+from chanx_testing.core.unawaited import must_await
 
 _warned = False
 
@@ -75,6 +76,7 @@ async def wait(
     return entry.verdict
 
 
+@must_await
 async def wait_until_idle(
     timeout: float | None = 1, *, horizon: float | None = None
 ) -> Verdict:

@@ -62,9 +62,16 @@ def capture_broadcast_events(
 
     Broadcasts are seen from any thread or task of the process, through
     ``broadcast_event`` and ``broadcast_event_sync`` alike. Blocks can be nested: each
-    records, and a broadcast is sent only if none of them suppresses it. A consumer of
-    this package is not patched, so nothing has to be put back; the class of another
-    package holds a replacement while the block runs, and the identical method after it.
+    records, and a broadcast is sent only if none of them suppresses it. A method of a
+    consumer of this package is not patched, so nothing has to be put back; one that
+    overrides it, and one of another package, is replaced while the block runs, and the
+    identical method is there after it.
+
+    A class method that overrides one of this package is recorded whether it calls
+    ``super()`` or not. What one without ``super()`` would send is suppressed too: it is
+    not called. One with ``super()`` is called, and the event is recorded that it passes
+    on.
+
     A raw ``group_send`` on the channel layer is not seen: it does not pass through a
     consumer.
 
@@ -124,7 +131,9 @@ def capture_broadcast_events(
     with ExitStack() as stack:
         reports.add_interceptor(intercept)
         stack.callback(reports.remove_interceptor, intercept)
-        if not announces:
-            for method in methods:
+        for method in methods:
+            if not announces:
                 stack.enter_context(foreign.broadcasts_announced(consumer, method))
+            elif foreign.is_class_method(consumer, method):
+                stack.enter_context(foreign.overrides_announced(consumer, method))
         yield captured

@@ -1,9 +1,11 @@
-"""Reports on behalf of the consumers of other packages.
+"""Reports on behalf of code that does not report: other packages', and overrides.
 
 A consumer of this package reports what it broadcasts and which exceptions it caught;
 see :mod:`chanx_testing.core.observe.reports`. A consumer of another package does not.
 If it has a method of a known name, that method is replaced while a test watches, by one
-that reports and then calls it; see :mod:`chanx_testing.core.replacing`.
+that reports and then calls it; see :mod:`chanx_testing.core.replacing`. The same goes
+for a method of a consumer of this package that a subclass overrides: it reports only as
+far as it calls the one that it overrides.
 """
 
 import inspect
@@ -15,6 +17,8 @@ from contextlib import (
     nullcontext,
 )
 from contextvars import ContextVar
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any, Final
 
 from chanx_testing.core.idle import background
@@ -82,6 +86,35 @@ def broadcasts_announced(consumer: type, method: BroadcastMethod) -> Iterator[No
                 stack.enter_context(
                     replaced(owner, method, "broadcasts", _announcing(method))
                 )
+        yield
+
+
+@contextmanager
+def overrides_announced(consumer: type, method: BroadcastMethod) -> Iterator[None]:
+    """Announce what overrides broadcast without ``super()`` while the block runs.
+
+    Args:
+        consumer: A consumer class of this package.
+        method: The name of a class method of it. Overrides are looked for in its own
+            class, in those that it derives from, and in its subclasses.
+    """
+    owners = [
+        owner
+        for owner in (*consumer.__mro__, *_subclasses(consumer))
+        # The class of this package that announces has both.
+        if method in vars(owner) and "announces_broadcasts" not in vars(owner)
+    ]
+    with ExitStack() as stack:
+        for owner in owners:
+            if is_class_method(owner, method):
+                stack.enter_context(
+                    replaced(
+                        owner, method, "overrides", _announcing_override(owner, method)
+                    )
+                )
+        if owners:
+            reports.add_interceptor(_note_announced)
+            stack.callback(reports.remove_interceptor, _note_announced)
         yield
 
 
@@ -164,15 +197,7 @@ def _announcing(method: BroadcastMethod) -> Callable[[Replacement], Any]:
             # A subclass calls the method of its base: one broadcast, not two.
             if not replacement.active or _announced.get() == (cls, event):
                 return await forward(event, *args, **kwargs)
-            target = args[0] if args else None
-            to_groups = method == "broadcast_event"
-            announcement = Broadcast(
-                method,
-                cls,
-                event,
-                groups=kwargs.get("groups", target) if to_groups else None,
-                channel_name=None if to_groups else kwargs.get("channel_name", target),
-            )
+            announcement = _broadcast(method, cls, event, *args, **kwargs)
             if not reports.announce(announcement):
                 return None
             token = _announced.set((cls, event))
@@ -184,3 +209,95 @@ def _announcing(method: BroadcastMethod) -> Callable[[Replacement], Any]:
         return classmethod(broadcast)
 
     return make
+
+
+# Overrides.
+
+
+@dataclass
+class _Override:
+    """One call of an override, and of those that it calls by ``super()``.
+
+    Attributes:
+        method: The name of the method.
+        cls: The class that it was called on.
+        announced: Whether the broadcast was announced.
+    """
+
+    method: BroadcastMethod
+    cls: type
+    announced: bool = False
+
+
+_overriding: ContextVar[_Override | None] = ContextVar(
+    "chanx_testing_overriding", default=None
+)
+
+
+def _note_announced(broadcast: Broadcast) -> bool:
+    call = _overriding.get()
+    if call is not None and (
+        (call.method, call.cls) == (broadcast.method, broadcast.consumer)
+    ):
+        call.announced = True
+    return False
+
+
+def _may_call_base(override: Any, method: str) -> bool:
+    """Return whether an override calls what it overrides, as far as its code says."""
+    pending = [getattr(inspect.unwrap(override), "__code__", None)]
+    while pending:
+        code = pending.pop()
+        if code is None or not {"super", method}.isdisjoint(code.co_names):
+            return True
+        # A function inside it may do so.
+        pending += [each for each in code.co_consts if isinstance(each, CodeType)]
+    return False
+
+
+def _announcing_override(
+    owner: type, method: BroadcastMethod
+) -> Callable[[Replacement], Any]:
+    may_call_base = _may_call_base(vars(owner)[method].__func__, method)
+
+    def make(replacement: Replacement) -> Any:
+        async def broadcast(cls: type, event: Any, *args: Any, **kwargs: Any) -> Any:
+            forward = replacement.original(None, cls)
+            if not replacement.active:
+                return await forward(event, *args, **kwargs)
+            announcement = _broadcast(method, cls, event, *args, **kwargs)
+            if not may_call_base:
+                # Announced before it is sent, so that it can be kept from it.
+                if reports.announce(announcement):
+                    return await forward(event, *args, **kwargs)
+                return None
+            outer = _overriding.get()
+            if outer is not None and (outer.method, outer.cls) == (method, cls):
+                return await forward(event, *args, **kwargs)
+            # It may pass on another event than it was given: that one counts.
+            call = _Override(method, cls)
+            token = _overriding.set(call)
+            try:
+                return await forward(event, *args, **kwargs)
+            finally:
+                _overriding.reset(token)
+                if not call.announced:
+                    reports.announce(announcement)
+
+        return classmethod(broadcast)
+
+    return make
+
+
+def _broadcast(
+    method: BroadcastMethod, cls: type, event: Any, *args: Any, **kwargs: Any
+) -> Broadcast:
+    target = args[0] if args else None
+    to_groups = method == "broadcast_event"
+    return Broadcast(
+        method,
+        cls,
+        event,
+        groups=kwargs.get("groups", target) if to_groups else None,
+        channel_name=None if to_groups else kwargs.get("channel_name", target),
+    )

@@ -83,7 +83,7 @@ def running_timeline() -> Timeline | None:
     tests runs in the context of the first. Then the one test that runs is meant.
     """
     timeline = _current.get()
-    if timeline is not None and any(timeline is running for running in _running):
+    if timeline is not None and timeline in _running:
         return timeline
     return _running[0] if len(_running) == 1 else None
 

@@ -61,12 +61,54 @@ class TestSending:
 
     async def test_after_a_close_of_the_application_says_code_and_reason(self):
         async with client(apps.closing(4001, "bye")) as connection:
+            await connection.assert_closed()
             with pytest.raises(
                 errors.ConnectionIsClosed,
                 match=r"closed by the application with code 4001 \('bye'\)",
             ) as caught:
                 await connection.send_json({})
             assert (caught.value.code, caught.value.reason) == (4001, "bye")
+
+    @pytest.mark.parametrize("receive", ["receive_output", "assert_closed"])
+    async def test_a_close_that_was_not_received_keeps_nobody_from_it(self, receive):
+        """A real client does not know of it yet; what it sends reaches nobody."""
+        async with client(apps.closing(4001, "bye")) as connection:
+            await connection.send_to("lost")
+            await connection.send_bytes(b"lost too")
+            assert connection.input_queue.empty() or connection.future.done()
+            await getattr(connection, receive)()
+            with pytest.raises(errors.ConnectionIsClosed) as caught:
+                await connection.send_to("late")
+        (transcript,) = caught.value.__notes__
+        assert "not delivered: 'lost' (the application had closed the" in transcript
+        assert "not delivered: 8 bytes" in transcript
+
+    async def test_what_came_before_the_close_is_received_after_sending(self):
+        application = apps.closing(4001, before=[{"n": 1}])
+        async with client(application) as connection:
+            await connection.send_to("lost")
+            assert await connection.receive_all_json() == [{"n": 1}]
+            # The close is still to be received.
+            await connection.send_to("lost")
+            await connection.assert_closed(4001)
+
+    async def test_a_crash_after_the_close_is_raised(self):
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            await send({"type": "websocket.close"})
+            raise LookupError("after the close")
+
+        connection = client(application)
+        await connection.connect()
+        with pytest.raises(LookupError, match="after the close"):
+            await connection.send_to("lost")
+
+    async def test_after_a_refusal_is_an_error(self):
+        for application in (apps.rejecting(4403), denying):
+            connection = client(application)
+            await connection.connect()
+            with pytest.raises(errors.ConnectionIsClosed, match="rejected by the app"):
+                await connection.send_to("hello")
 
     async def test_after_the_test_has_left_is_an_error(self):
         connection = client(apps.echo)
@@ -88,6 +130,13 @@ class TestSending:
         await asyncio.wait([connection.future])
         with pytest.raises(LookupError):
             await connection.send_to("hello")
+
+
+async def denying(scope, receive, send):
+    """Answer the handshake by a denial response."""
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 403})
+    await send({"type": "websocket.http.response.body", "body": b"no"})
 
 
 class TestReceiving:

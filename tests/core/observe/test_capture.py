@@ -166,3 +166,143 @@ def test_takes_only_methods_that_it_knows():
         capture_broadcast_events(NewsConsumer, methods=["group_send"]),
     ):
         pytest.fail("the body must not run")
+
+
+class OwnWayConsumer(NewsConsumer):
+    """Broadcasts in a way of its own, and does not call what it overrides."""
+
+    sent = []
+
+    @classmethod
+    async def broadcast_event(cls, event, groups=None):
+        cls.sent.append((cls, event, groups))
+
+
+class LocalOwnWayConsumer(OwnWayConsumer):
+    pass
+
+
+class ShoutingConsumer(NewsConsumer):
+    """Passes another event on than it was given."""
+
+    @classmethod
+    async def broadcast_event(cls, event, groups=None):
+        await super().broadcast_event(news(event.payload.text.upper()), groups)
+
+
+class LouderConsumer(ShoutingConsumer):
+    @classmethod
+    async def broadcast_event(cls, event, groups=None):
+        await super().broadcast_event(news(event.payload.text + "!"), groups)
+
+
+class SometimesConsumer(OwnWayConsumer):
+    """Calls super() for some events alone."""
+
+    @classmethod
+    async def broadcast_event(cls, event, groups=None):
+        if event.payload.text == "public":
+            await super().broadcast_event(event, groups)
+
+
+class TestOverrides:
+    @pytest.fixture(autouse=True)
+    def nothing_sent(self):
+        OwnWayConsumer.sent.clear()
+
+    @pytest.mark.parametrize("watched", [NewsConsumer, OwnWayConsumer])
+    async def test_without_super_is_recorded_and_suppressed(self, watched):
+        with capture_broadcast_events(watched) as captured:
+            await OwnWayConsumer.broadcast_event(news(), groups="a")
+        assert [(item.consumer, item.groups) for item in captured] == [
+            (OwnWayConsumer, "a")
+        ]
+        assert OwnWayConsumer.sent == []
+
+    async def test_without_super_is_sent_where_it_is_not_suppressed(self):
+        with capture_broadcast_events(NewsConsumer, suppress=False) as captured:
+            await OwnWayConsumer.broadcast_event(news(), "a")
+        assert len(captured) == 1
+        assert OwnWayConsumer.sent == [(OwnWayConsumer, news(), "a")]
+
+    async def test_that_a_base_has(self):
+        with capture_broadcast_events(LocalOwnWayConsumer) as captured:
+            await LocalOwnWayConsumer.broadcast_event(news())
+            await OwnWayConsumer.broadcast_event(news("elsewhere"))
+        assert [item.consumer for item in captured] == [LocalOwnWayConsumer]
+        # Nobody captures those of the base.
+        assert OwnWayConsumer.sent == [(OwnWayConsumer, news("elsewhere"), None)]
+
+    async def test_with_super_records_what_it_passes_on_once(self):
+        with capture_broadcast_events(NewsConsumer) as captured:
+            await LouderConsumer.broadcast_event(news(), "a")
+        assert [item.event for item in captured] == [news("HELLO!")]
+        assert captured[0].consumer is LouderConsumer
+
+    @pytest.mark.parametrize("text", ["public", "secret"])
+    async def test_with_super_for_some_events_is_recorded_for_all(self, text):
+        with capture_broadcast_events(NewsConsumer) as captured:
+            await SometimesConsumer.broadcast_event(news(text))
+        assert [item.event for item in captured] == [news(text)]
+        assert OwnWayConsumer.sent == []
+
+    async def test_from_sync_code(self):
+        with capture_broadcast_events(NewsConsumer) as captured:
+            await sync_to_async(OwnWayConsumer.broadcast_event_sync)(news(), "a")
+        assert [item.groups for item in captured] == ["a"]
+
+    async def test_with_super_in_a_function_inside(self):
+        class Inner(NewsConsumer):
+            @classmethod
+            async def broadcast_event(cls, event, groups=None):
+                async def passing_on():
+                    await super(Inner, cls).broadcast_event(news("inner"), groups)
+
+                await passing_on()
+
+        with capture_broadcast_events(NewsConsumer) as captured:
+            await Inner.broadcast_event(news())
+        assert [item.event for item in captured] == [news("inner")]
+
+    async def test_nested_captures_record_it_once_each(self):
+        with (
+            capture_broadcast_events(NewsConsumer, suppress=False) as outer,
+            capture_broadcast_events(OwnWayConsumer) as inner,
+        ):
+            await OwnWayConsumer.broadcast_event(news())
+            await ShoutingConsumer.broadcast_event(news())
+        assert (len(outer), len(inner)) == (2, 1)
+        assert OwnWayConsumer.sent == []
+
+    async def test_what_fails_before_it_is_sent_is_recorded_too(self):
+        class Failing(NewsConsumer):
+            @classmethod
+            async def broadcast_event(cls, event, groups=None):
+                raise LookupError("no such group")
+
+        with (
+            capture_broadcast_events(NewsConsumer, suppress=False) as captured,
+            pytest.raises(LookupError),
+        ):
+            await Failing.broadcast_event(news())
+        assert len(captured) == 1
+
+    async def test_of_an_event_to_one_channel(self):
+        class Direct(NewsConsumer):
+            @classmethod
+            async def send_event(cls, event, channel_name):
+                raise AssertionError("sent")
+
+        with capture_broadcast_events(
+            NewsConsumer, methods=["send_event", "broadcast_message"]
+        ) as captured:
+            await Direct.send_event(news(), "specific.channel!a")
+        assert [item.channel_name for item in captured] == ["specific.channel!a"]
+
+    async def test_the_identical_methods_are_back(self):
+        before = vars(OwnWayConsumer)["broadcast_event"]
+        with capture_broadcast_events(NewsConsumer):
+            assert vars(OwnWayConsumer)["broadcast_event"] is not before
+        assert vars(OwnWayConsumer)["broadcast_event"] is before
+        await OwnWayConsumer.broadcast_event(news())
+        assert len(OwnWayConsumer.sent) == 1
