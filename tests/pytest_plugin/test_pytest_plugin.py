@@ -15,7 +15,7 @@ pytest_plugins = ["pytester"]
 
 # Loops are looked at by their class: nothing else tells the plugin's from asyncio's.
 KIND = """
-    import asyncio
+    import asyncio, gc, threading
     from chanx_testing.core.idle import IdleEventLoop, wait_until_idle
     import pytest, unittest
 
@@ -346,9 +346,17 @@ def test_a_deadlock_fails_the_test_at_once(
 ) -> None:
     result = run(
         """
+    from chanx_testing.core.client.communicator import WebsocketCommunicatorMixin
+
+    async def silent(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
     @pytest.mark.asyncio
     async def test_function():
-        await asyncio.Queue().get()
+        async with WebsocketCommunicatorMixin(silent, "/"):
+            await asyncio.Queue().get()
     """,
         *WITH_PYTEST_ASYNCIO,
     )
@@ -356,6 +364,26 @@ def test_a_deadlock_fails_the_test_at_once(
     result.stdout.fnmatch_lines(
         ["*Deadlock: this await can never end*", "*blocked: test_function *"]
     )
+
+
+def test_a_test_that_uses_no_connection_of_ours_ends_when_it_likes(
+    run: Callable[..., pytest.RunResult],
+) -> None:
+    """Nothing that Python knows of will ever wake it; a bystander is left alone."""
+    result = run(
+        """
+    @pytest.mark.asyncio
+    async def test_function():
+        loop = asyncio.get_running_loop()
+        waiting = asyncio.create_task(asyncio.Queue().get())
+        with pytest.raises(asyncio.CancelledError):
+            threading.Timer(0.3, loop.call_soon_threadsafe, [waiting.cancel]).start()
+            await waiting
+        assert gc.get_freeze_count() < 2000 and not gc.callbacks
+    """,
+        *WITH_PYTEST_ASYNCIO,
+    )
+    result.assert_outcomes(passed=1)
 
 
 def test_loading_it_imports_nothing() -> None:

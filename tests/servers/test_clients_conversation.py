@@ -17,6 +17,7 @@ import pytest
 import redis.asyncio
 
 from chanx_testing.core.idle import Deadlock, IdleEventLoop
+from chanx_testing.core.idle.waiting import engage
 from chanx_testing.fast_channels.testing import WebsocketCommunicator
 from tests.support.idle import LONG, at_once, fine_switching
 
@@ -137,6 +138,7 @@ def test_an_idle_connection_can_end_no_deadlock() -> None:
     async def test() -> None:
         async with asking_redis() as ask:
             await ask(0.001)
+            engage()  # as a connection of ours does
             await asyncio.get_running_loop().create_future()
 
     with pytest.raises(Deadlock):

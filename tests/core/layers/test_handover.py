@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from chanx_testing.core.idle import Deadlock, new_event_loop, wait_until_idle
+from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.layers.handover import GUARDED_METHODS, handed_over
 from tests.support.idle import LONG, at_once, fine_switching
 
@@ -193,6 +194,7 @@ def test_a_receiver_that_waits_can_be_told_from_one_that_runs(layer):
     """Otherwise a loop with a receiver would never be found at rest."""
 
     async def forever():
+        engage()
         await layer.receive("nobody")
 
     with pytest.raises(Deadlock), asyncio.Runner(loop_factory=new_event_loop) as run:
