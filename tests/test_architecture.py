@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.settings": set(),
     "core.replacing": set(),
     "core.routing": set(),
-    "core.trace": set(),
+    "core.trace": {"core.replacing"},
     # The loop.
     "core.idle": {"core.replacing"},
     # What a consumer reports.
@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     # What Django and pytest look for at the top of the package.
     "checks": {"channels.settings", "core.settings"},
     "apps": {"checks"},
-    "management": {"core.idle"},
+    "management": {"core.idle", "core.trace"},
     "pytest_plugin": {"core.idle", "core.trace"},
 }
 

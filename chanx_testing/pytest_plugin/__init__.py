@@ -15,6 +15,13 @@ from collections.abc import Generator
 
 import pytest
 
+from chanx_testing.pytest_plugin import endings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look at the end of each test."""
+    config.pluginmanager.register(endings, "chanx_testing_endings")
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:

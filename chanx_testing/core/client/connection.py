@@ -17,6 +17,7 @@ from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.acts import broadcasts_are_acts
 from chanx_testing.core.client.application import Peer
+from chanx_testing.core.client.ending import known_ending
 from chanx_testing.core.client.failures import Failures
 from chanx_testing.core.client.frame_queue import (
     NEVER_STOPS_SENDING,
@@ -101,6 +102,7 @@ class Connection:
         self.failures = Failures()
         query = scope["query_string"].decode("utf-8")
         self.transcript = Transcript(show_path(scope["path"], query))
+        self.failures.transcript = self.transcript
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue = FrameQueue(
             on_put=self._frame_came, on_get=self.failures.frame_taken
@@ -444,10 +446,16 @@ class Connection:
             self.peer.stop()
 
     def unseen_errors(self) -> list[BaseException]:
-        """Take what went wrong and was not seen; see :meth:`Failures.unseen`."""
+        """Take what went wrong and was not seen; see :meth:`Failures.unseen`.
+
+        What came beside all connections of the test is among it: each may have begun
+        it, and the first one that ends tells.
+        """
         if not self.started:
             return []
         found = self.failures.unseen(self.peer.failed_tasks())
+        if (ending := known_ending()) is not None:
+            found += ending.unseen_elsewhere()
         for error in found:
             self.add_transcript(error)
         return found

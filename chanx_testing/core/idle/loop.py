@@ -5,10 +5,11 @@ import concurrent.futures
 import sys
 import threading
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from threading import get_ident
 from typing import Any, ClassVar
 
+from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.describe import caller_place
 from chanx_testing.core.idle.monitor import Monitor
@@ -55,6 +56,7 @@ class IdleEventLoop(_Base):
         self._expecting_main = False
         self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
+        self.futures_created = crashes.Futures()
         self.jobs = Jobs()
         self.children = Children()
         self.signals = Signals()
@@ -128,6 +130,8 @@ class IdleEventLoop(_Base):
             monitor.main = None
             monitor.deadlock = None
             monitor.cancels = 0
+            if crashes.is_anybody_listening():
+                crashes.tell_end_of_run(self, future)
 
     def close(self) -> None:
         """Close the loop, and forget what could have woken it."""
@@ -181,6 +185,8 @@ class IdleEventLoop(_Base):
             self.monitor.activity += 1
         else:
             note_waking_thread()
+        if crashes.is_anybody_listening():
+            crashes.note_handing_over(self, callback)
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -215,7 +221,11 @@ class IdleEventLoop(_Base):
         """Run a function in an executor, and count it until its result is here."""
         if executor is None:
             executor = self._default_pool()
-        return self.jobs.run(self, super().run_in_executor, executor, func, args)
+        result = self.jobs.run(self, super().run_in_executor, executor, func, args)
+        if crashes.is_anybody_listening():
+            place = "a job in an executor whose result nobody asked for"
+            self.futures_created.add(result, (copy_context(),), place)
+        return result
 
     def _default_pool(self) -> concurrent.futures.Executor:
         # As asyncio makes it, and made here: the executor has to be known in order to
@@ -272,7 +282,17 @@ class IdleEventLoop(_Base):
         self.signals.remove(sig)
         return removed
 
-    # Tasks.
+    # Tasks and futures.
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Make a future, and note the context of whoever wants it.
+
+        Only while somebody wants to know of crashes.
+        """
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+        if crashes.is_anybody_listening():
+            self.futures_created.add(future, (copy_context(),))
+        return future
 
     def create_task(self, coro: Any, **kwargs: Any) -> "asyncio.Task[Any]":
         """Create a task, and note the context of its creator."""
@@ -285,6 +305,11 @@ class IdleEventLoop(_Base):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report an error, and note the task that it came from."""
-        self.tasks_created.note_failure(context)
+        """Report an error, and tell it to the test that is to know of it."""
+        if crashes.is_anybody_listening():
+            crash = self.tasks_created.crash(self, context) or crashes.crash_of_report(
+                self, context, self.futures_created
+            )
+            if crash is not None:
+                crashes.tell(crash)
         super().call_exception_handler(context)
