@@ -45,27 +45,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield from _checked(item, last=False))
     from chanx_testing.core.trace.cases import cases_end
 
-    # A failure of unittest is not raised here.
+    # A failure of unittest is not raised here: each test case gets a cleanup.
     with cases_end():
-        result = yield from _checked(item, last=False)
-    _note_on_first(item)
-    return result
-
-
-def _note_on_first(item: pytest.Item) -> None:
-    """Add to the failure of a test case what its cleanup has found.
-
-    pytest reports the first failure of a test case and drops the others.
-    """
-    from chanx_testing.core.trace.showing import show_error
-    from chanx_testing.core.trace.timeline import running_timeline
-
-    timeline = running_timeline()
-    if timeline is None or timeline.ending is None:
-        return
-    first, *others = getattr(item, "_excinfo", None) or [None]
-    for other in others:
-        first.value.add_note(f"Also raised: {show_error(other.value)}")
+        return (yield from _checked(item, last=False))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

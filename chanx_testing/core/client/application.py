@@ -79,6 +79,12 @@ class Peer(Protocol):
             on_end: Called when the other end has ended, and the task is done.
         """
 
+    def note_use(self) -> None:
+        """Note that a test uses it; it may be a later one than that which started it.
+
+        What fails from now on is to fail that test.
+        """
+
     def describe(self) -> str:
         """Return a sentence on what it is doing now."""
 
@@ -153,7 +159,8 @@ class ApplicationUnderTest:
         context = Context()
         self._watcher = Watcher(failures, note)
         context.run(reports.watcher.set, self._watcher)
-        ending_here().add(self._watcher)
+        self._ending = ending_here()
+        self._ending.add(self._watcher)
         self.task = self._loop.create_task(
             self._run(scope, receive, send, guard, end_was_read), context=context
         )
@@ -210,6 +217,12 @@ class ApplicationUnderTest:
         else:
             self._note("application ended")
         self._on_end()
+
+    def note_use(self) -> None:
+        """Note that the test which runs now uses the application."""
+        if self._ending.closed:
+            self._ending = ending_here()
+            self._ending.add(self._watcher)
 
     def describe(self) -> str:
         """Return a sentence on what the application is doing now."""

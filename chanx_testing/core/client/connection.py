@@ -10,14 +10,14 @@ its application is cancelled.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.acts import broadcasts_are_acts
 from chanx_testing.core.client.application import Peer
-from chanx_testing.core.client.ending import known_ending
+from chanx_testing.core.client.ending import unseen_beside
 from chanx_testing.core.client.failures import Failures
 from chanx_testing.core.client.frame_queue import (
     NEVER_STOPS_SENDING,
@@ -32,6 +32,7 @@ from chanx_testing.core.client.rules import EXTENSION as DENIAL
 from chanx_testing.core.client.rules import Rules
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.idle.crashes import reports_noted
 from chanx_testing.core.observe.reports import watcher
 from chanx_testing.core.trace.showing import show_path
 from chanx_testing.core.trace.timeline import Timeline, timeline_here
@@ -139,7 +140,7 @@ class Connection:
             self.scope,
             self.input_queue.get,
             self._send_by_rules,
-            guard=_noting_acts(guard, timeline_here()),
+            guard=_observed(guard, timeline_here(), self.event_loop),
             failures=self.failures,
             note=self.transcript.note,
             end_was_read=self._end_was_read,
@@ -296,6 +297,7 @@ class Connection:
         """
         if self.ended:
             self.raise_crash()
+        self.peer.note_use()
         self.transcript.add("→", message)
         self.sent_at = timeline_here().test_acted()
         if message.get("type") == "websocket.disconnect":
@@ -340,6 +342,7 @@ class Connection:
             has ended or closed, so that none can.
         """
         self.require_started()
+        self.peer.note_use()
         while (frame := self.output_queue.free) is None:
             self.require_own_loop()
             if self.ended or self.closed is not None:
@@ -454,8 +457,7 @@ class Connection:
         if not self.started:
             return []
         found = self.failures.unseen(self.peer.failed_tasks())
-        if (ending := known_ending()) is not None:
-            found += ending.unseen_elsewhere()
+        found += unseen_beside()
         for error in found:
             self.add_transcript(error)
         return found
@@ -530,8 +532,11 @@ class Connection:
 
 
 @contextmanager
-def _noting_acts(
-    guard: AbstractContextManager[Any], timeline: Timeline
+def _observed(
+    guard: AbstractContextManager[Any],
+    timeline: Timeline,
+    loop: asyncio.AbstractEventLoop,
 ) -> Iterator[None]:
-    with guard, broadcasts_are_acts(timeline):
+    noted = nullcontext() if idle.is_supported(loop) else reports_noted(loop)
+    with guard, broadcasts_are_acts(timeline), noted:
         yield

@@ -51,10 +51,14 @@ class EndOfTest:
 
     Args:
         has_end: Whether somebody will ask at the end of the test.
+
+    Attributes:
+        closed: Whether the test has ended.
     """
 
     def __init__(self, *, has_end: bool) -> None:
         self._has_end = has_end
+        self.closed = False
         self._watchers: list[Watcher] = []
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         # What came from nobody that is known, and not told yet.
@@ -66,6 +70,8 @@ class EndOfTest:
         self._left: dict[asyncio.Task[Any], str] = {}
         # Where those were that went on until their loop was closed.
         self._ended_with_loop: list[str] = []
+        # The applications that the test has not ended, once it is over.
+        self._going_on: set[asyncio.Task[Any] | None] = set()
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(crashes.told_to(weakref.ref(self)))
         self._mark = crashes.mark()
@@ -210,7 +216,7 @@ class EndOfTest:
         """Fail the test with what nobody has seen, as the timeline says it."""
         named, self._ended_with_loop = self._ended_with_loop, []
         for loop in tuple(self._loops):
-            if not (loop.is_closed() or loop.is_running()):
+            if not (loop.is_closed() or loop.is_running() or _in_a_loop()):
                 named += self._end_tasks(loop)
         found = self.unseen(last=last)
         if named:
@@ -226,8 +232,31 @@ class EndOfTest:
                 headline.add_note(f"Also raised: {show_error(error)}")
 
     def close(self) -> None:
-        """Look at nothing more."""
-        self._stack.close()
+        """Look at nothing more: the test has ended.
+
+        A connection of a fixture may go on, and is to hear of what fails meanwhile.
+        """
+        self.closed = True
+        self._loops.clear()
+        self._elsewhere.clear()
+        for task in self.going_on():
+            self._going_on.add(task)
+            task.add_done_callback(self._application_ended)
+        self._application_ended()
+
+    def going_on(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks of the applications that have not ended."""
+        tasks = [watcher.task for watcher in self._watchers]
+        return [
+            task
+            for task in tasks
+            if task is not None and not task.done() and not task.get_loop().is_closed()
+        ]
+
+    def _application_ended(self, task: "asyncio.Task[Any] | None" = None) -> None:
+        self._going_on.discard(task)
+        if not self._going_on:
+            self._stack.close()
 
     def _end_tasks(self, loop: asyncio.AbstractEventLoop) -> list[str]:
         """Let applications that were dropped end, and end what others left behind.
@@ -247,6 +276,15 @@ class EndOfTest:
         if leftover:
             loop.run_until_complete(end_tasks(leftover))
         return named
+
+
+def _in_a_loop() -> bool:
+    """Return whether a loop runs in this thread, as where pytest was called in one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _wait_for(tasks: "list[asyncio.Task[Any]]") -> None:
@@ -271,6 +309,21 @@ def known_ending() -> EndOfTest | None:
     """Return the same, or None where the test has used no connection yet."""
     ending = _timeline()[0].ending
     return ending if isinstance(ending, EndOfTest) else None
+
+
+def unseen_beside() -> list[BaseException]:
+    """Take what came beside all connections, at the end of one of them."""
+    ending = known_ending()
+    if ending is None:
+        return []
+    found = ending.unseen_elsewhere()
+    timeline, has_end = _timeline()
+    if not has_end and not ending.going_on():
+        # Nobody will ask again. What it has told holds the loop, by its tracebacks, and
+        # the loop holds the timeline.
+        ending.close()
+        timeline.ending = None
+    return found
 
 
 def _timeline() -> tuple[Timeline, bool]:

@@ -224,7 +224,10 @@ def crash_of_report(
         return Crash(error, "a callback of the event loop", contexts, loop)
     message = report.get("message")
     place = f"the event loop, which says {message!r}" if message else "the event loop"
-    return Crash(error, place, (), loop)
+    # Of a task, since Python 3.12.
+    get_context = getattr(future or report.get("task"), "get_context", None)
+    contexts = () if get_context is None else (get_context(),)
+    return Crash(error, place, contexts, loop)
 
 
 @contextmanager

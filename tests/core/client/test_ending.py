@@ -1,6 +1,7 @@
 """The end of a test looks at what failed, and nobody has seen."""
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -13,6 +14,8 @@ from chanx_testing.core import idle
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import LeftoverTaskWarning
 from chanx_testing.core.client.lifespan import lifespan
+from chanx_testing.core.idle import crashes
+from chanx_testing.core.trace import timeline
 from chanx_testing.core.trace.timeline import timeline_of_test
 from tests.support import apps, crashing
 from tests.support.crashing import Lost
@@ -370,6 +373,85 @@ class TestNeglect:
             runner.run(main())
             test.end(last=False)
             assert time.perf_counter() - before < 0.1
+
+
+class TestConnectionOfSeveralTests:
+    """A connection of a fixture, on a loop that serves several tests."""
+
+    @contextmanager
+    def connected(self, application):
+        communicator = client(application)
+        runner = asyncio.Runner()
+        with begun() as first:
+            runner.run(communicator.connect())
+            first.end()
+        yield communicator, runner
+        runner.close()
+
+    @pytest.mark.parametrize("name", ["timer", "task", "thread", "crashed"])
+    def test_fails_the_test_that_uses_it(self, name):
+        with self.connected(getattr(crashing, name)) as (communicator, runner):
+
+            async def use():
+                await communicator.send_to("go")
+                await communicator.wait_until_idle(0.1)
+
+            with begun() as second:
+                runner.run(use())
+                with pytest.raises(LookupError):
+                    second.end(last=False)
+
+    def test_fails_no_other_test_and_is_not_lost(self):
+        @crashing.when_asked
+        async def application(scope):
+            asyncio.get_running_loop().call_later(0.01, crashing.boom)
+
+        async def nothing_of_ours():
+            await asyncio.sleep(0.02)
+
+        with self.connected(application) as (communicator, runner):
+            with begun() as second:
+                runner.run(communicator.send_to("go"))
+                second.end()
+            with begun() as bystander:
+                runner.run(nothing_of_ours())
+                bystander.end()
+                assert bystander.timeline.ending is None
+            with begun() as last, pytest.raises(Lost):
+                runner.run(communicator.disconnect())
+            last.end()
+        assert not crashes.is_anybody_listening()
+
+
+class TestWithoutARunner:
+    """Where nobody ends the test, disconnect() raises what is known by then."""
+
+    @pytest.fixture(autouse=True)
+    def no_runner(self, monkeypatch):
+        monkeypatch.setattr(timeline, "_running", [])
+
+    @pytest.mark.parametrize(
+        "factory", [idle.new_event_loop, asyncio.SelectorEventLoop]
+    )
+    @pytest.mark.parametrize("name", ["timer", "done_callback", "future", "task"])
+    @pytest.mark.filterwarnings(
+        "ignore::chanx_testing.core.idle.UnsupportedLoopWarning"
+    )
+    def test_a_crash_fails_the_test(self, name, factory):
+        async def main():
+            async with client(getattr(crashing, name)) as communicator:
+                await communicator.send_to("go")
+                await asyncio.sleep(0.01)
+
+        with (
+            asyncio.Runner(loop_factory=factory) as runner,
+            pytest.raises(Lost),
+        ):
+            runner.run(main())
+        # It listens for as long as its loop lives.
+        del runner
+        gc.collect()
+        assert not crashes.is_anybody_listening()
 
 
 class TestLifespan:
