@@ -244,6 +244,16 @@ class EndOfTest:
             task.add_done_callback(self._application_ended)
         self._application_ended()
 
+    def forget_what_nobody_asks(self) -> None:
+        """Keep only what goes on, where nobody will ask at the end of the test.
+
+        An error that was raised holds the loop, by its traceback; the loop holds the
+        timeline, and that holds this.
+        """
+        if not self._has_end:
+            self._told.clear()
+            self._watchers = [each for each in self._watchers if not each.has_ended]
+
     def going_on(self) -> "list[asyncio.Task[Any]]":
         """Return the tasks of the applications that have not ended."""
         tasks = [watcher.task for watcher in self._watchers]
@@ -317,12 +327,7 @@ def unseen_beside() -> list[BaseException]:
     if ending is None:
         return []
     found = ending.unseen_elsewhere()
-    timeline, has_end = _timeline()
-    if not has_end and not ending.going_on():
-        # Nobody will ask again. What it has told holds the loop, by its tracebacks, and
-        # the loop holds the timeline.
-        ending.close()
-        timeline.ending = None
+    ending.forget_what_nobody_asks()
     return found
 
 

@@ -70,6 +70,12 @@ class Watcher:
         """The task of the application; None where it is gone."""
         return None if self._task is None else self._task()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there was a task of the application, and it is done."""
+        task = self.task
+        return self._task is not None and (task is None or task.done())
+
     def began(self, task: "asyncio.Task[Any]") -> None:
         """Note the task of the application, which is held weakly."""
         self._task = weakref.ref(task)

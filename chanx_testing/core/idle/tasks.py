@@ -7,7 +7,7 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, NamedTuple
+from typing import Any
 
 from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.crashes import Crash
@@ -17,7 +17,7 @@ from chanx_testing.core.idle.sources.parked import exception_not_retrieved
 _MISSING = object()
 
 
-class Origin(NamedTuple):
+class Origin:
     """Where a task comes from.
 
     Attributes:
@@ -25,19 +25,18 @@ class Origin(NamedTuple):
         mark: The latest mark of :mod:`~chanx_testing.core.idle.crashes` at that time.
     """
 
-    contexts: tuple[Context, ...]
-    mark: int
+    __slots__ = ("contexts", "mark")
+
+    def __init__(self, contexts: tuple[Context, ...], mark: int) -> None:
+        self.contexts = contexts
+        self.mark = mark
 
     def is_set(self, var: ContextVar[Any], value: object) -> bool:
         """Return whether ``var`` is ``value``, in the first context that has it."""
-        return next(
-            (
-                _is_set(context, var, value)
-                for context in self.contexts
-                if context.get(var) is not None
-            ),
-            False,
-        )
+        for context in self.contexts:
+            if context.get(var) is not None:
+                return _is_set(context, var, value)
+        return False
 
 
 class TaskRegistry:
