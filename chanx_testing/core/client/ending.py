@@ -22,7 +22,7 @@ from chanx_testing.core.client.errors import (
 from chanx_testing.core.client.watcher import Watcher, watcher_in
 from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.crashes import Crash
-from chanx_testing.core.idle.describe import describe_task
+from chanx_testing.core.idle.describe import describe_task, is_of_a_package
 from chanx_testing.core.idle.loop import IdleEventLoop
 from chanx_testing.core.trace.showing import show_error
 from chanx_testing.core.trace.timeline import (
@@ -121,8 +121,13 @@ class EndOfTest:
             self._left.setdefault(task, describe_task(task))
 
     def _leftover_tasks(self) -> "list[asyncio.Task[Any]]":
-        """Return the tasks that go on after the applications that started them."""
-        return [task for each in self._watchers if each.over for task in each.tasks()]
+        """Return the tasks that go on after the applications that started them.
+
+        Not those of packages: what a channel layer or a pool of connections keeps
+        running serves other connections as well.
+        """
+        tasks = [task for each in self._watchers if each.over for task in each.tasks()]
+        return [task for task in tasks if not is_of_a_package(task)]
 
     def _is_ours(self, crash: Crash, watcher: Watcher | None) -> bool:
         if watcher is not None:

@@ -547,6 +547,25 @@ class TestLeftovers:
             asyncio.run(main())
             test.end()
 
+    def test_are_none_where_they_are_those_of_a_package(self):
+        """A channel layer keeps one running for every connection."""
+        namespace = {"asyncio": asyncio}
+        source = "async def listen():\n    await asyncio.Event().wait()"
+        path = "/usr/lib/python3/site-packages/layer.py"
+        exec(compile(source, path, "exec"), namespace)
+
+        async def application(scope, receive, send):
+            await apps.silent(scope, receive, send)
+            scope["kept"] = asyncio.create_task(namespace["listen"]())
+
+        async def main():
+            async with client(application):
+                pass
+
+        with begun() as test:
+            asyncio.run(main())
+            test.end()
+
     def test_are_none_where_the_test_ends_them_itself(self):
         async def main():
             communicator = client(crashing.outliving)

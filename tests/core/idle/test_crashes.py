@@ -63,6 +63,12 @@ async def pause():
     await asyncio.sleep(0.005)
 
 
+async def until(condition):
+    """Wait for something that a thread does."""
+    while not condition():  # noqa: ASYNC110 - a thread sets no event of the loop
+        await asyncio.sleep(0.001)
+
+
 class TestLoops:
     @on_idle_loop
     async def test_a_callback_has_the_context_in_which_it_was_set(self):
@@ -135,7 +141,7 @@ class TestLoops:
         with listening() as listener:
             origin.set("a")
             asyncio.get_running_loop().run_in_executor(None, boom)
-            await pause()
+            await until(lambda: listener.crashes)
         (crash,) = listener.crashes
         assert origins(crash) == ["a"]
         assert "a job in an executor" in crash.place
@@ -244,7 +250,7 @@ class TestHandedOver:
         with listening() as listener:
             origin.set("a")
             future = await asyncio.to_thread(self.hand_over, loop)
-            await pause()
+            await until(future.done)
             (crash,) = listener.crashes
             assert origins(crash) == ["a"]
             assert isinstance(crash.error, Lost)
@@ -267,7 +273,7 @@ class TestHandedOver:
             await asyncio.to_thread(ask)
             with pytest.raises(Lost):
                 await asyncio.wrap_future(self.hand_over(loop))
-            await pause()
+            await until(lambda: len(listener.crashes) == 4)
             assert [crash.asked() for crash in listener.crashes] == [True] * 4
 
     @on_idle_loop
@@ -285,8 +291,7 @@ class TestHandedOver:
 
         with listening() as listener:
             await asyncio.to_thread(give_up)
-            await pause()
-            await pause()
+            await until(lambda: listener.crashes)
             assert [crash.asked() for crash in listener.crashes] == [False]
 
     @on_idle_loop
