@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.hiding": set(),
     "core.routing": {"core.hiding"},
     # What was said.
-    "core.trace": {"core.hiding"},
+    "core.trace": {"core.hiding", "core.replacing"},
     "core.unawaited": set(),
     # The loop.
     "core.idle": {"core.replacing", "core.idle.clients", "core.unawaited"},
@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     # What Django and pytest look for at the top of the package.
     "checks": {"channels.settings", "core.hiding", "core.settings"},
     "apps": {"checks"},
-    "management": {"core.idle"},
+    "management": {"core.idle", "core.trace"},
     "pytest_plugin": {"core.idle", "core.trace", "core.unawaited"},
 }
 

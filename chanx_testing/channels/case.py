@@ -3,9 +3,9 @@
 import asyncio
 import inspect
 import unittest
-import warnings
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any, ClassVar, cast
 
 from asgiref.sync import sync_to_async
@@ -38,7 +38,8 @@ from chanx_testing.channels.login import (
 from chanx_testing.channels.routing import consumer_for, get_websocket_application
 from chanx_testing.core import idle
 from chanx_testing.core.client.application import Application
-from chanx_testing.core.client.errors import LeftoverTaskWarning
+from chanx_testing.core.client.ending import known_ending
+from chanx_testing.core.client.errors import LeftoverTaskWarning, warn_of_leftovers
 from chanx_testing.core.client.scope import checked_headers
 from chanx_testing.core.client.teardown import (
     close_all,
@@ -47,6 +48,7 @@ from chanx_testing.core.client.teardown import (
 )
 from chanx_testing.core.idle.current_test import within_a_test
 from chanx_testing.core.idle.waiting import engage
+from chanx_testing.core.trace.cases import code_of, end_with_cleanups
 from chanx_testing.core.trace.timeline import timeline_of_test
 from chanx_testing.core.unawaited import must_await
 
@@ -240,28 +242,30 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
 
     def __call__(self, result: unittest.TestResult | None = None) -> None:
         """Run the test, with loops that can prove that nothing more can happen."""
-        with (
-            idle.installed(),
-            within_a_test(),
-            timeline_of_test(),
-            self._forgotten_afterwards(),
-        ):
+        with self._ended_by_itself():
             super().__call__(result)
 
     def debug(self) -> None:
         """Run the test without collecting its result."""
-        with (
-            idle.installed(),
-            within_a_test(),
-            timeline_of_test(),
-            self._forgotten_afterwards(),
-        ):
+        with self._ended_by_itself():
             super().debug()
 
     def setUp(self) -> None:
         """Make the headers and subprotocols of this test."""
         super().setUp()
         self._prepare_handshake()
+
+    @contextmanager
+    def _ended_by_itself(self) -> Iterator[None]:
+        """Make the loops of the test observable, and look at the end of the test."""
+        with (
+            idle.installed(),
+            within_a_test(),
+            timeline_of_test() as timeline,
+            self._forgotten_afterwards(),
+        ):
+            end_with_cleanups(self, timeline)
+            yield
 
     @contextmanager
     def _forgotten_afterwards(self) -> Iterator[None]:
@@ -294,32 +298,26 @@ class WebsocketTestCase(AsyncFixtures, TransactionTestCase):
         await forget_messages()
         if named := await end_leftovers(state):
             try:
-                self._warn_of_tasks(named)
+                warn_of_leftovers(self.id(), named, self._code_of_test())
             except LeftoverTaskWarning as warning:
                 found.append(warning)
-        return found
+        # What they raised while they ended, and what failed beside all connections.
+        ending = known_ending()
+        return found if ending is None else found + ending.unseen()
 
     def _after_sync_test(self, state: list[Any]) -> list[BaseException]:
         """Return what the applications raised; their loops have ended already."""
-        return [error for each in state for error in each.unseen_errors()]
+        found = [error for each in state for error in each.unseen_errors()]
+        ending = known_ending()
+        return found if ending is None else found + ending.unseen()
 
     def _describe_failure(self, state: list[Any], error: BaseException) -> None:
         """Add the transcript of every connection."""
         for communicator in state:
             communicator.add_transcript(error)
 
-    def _warn_of_tasks(self, named: list[str]) -> None:
-        method = inspect.unwrap(getattr(type(self), self._testMethodName))
-        # A test method may be any callable; one without code has no line to name.
-        code = getattr(method, "__code__", self._warn_of_tasks.__code__)
-        warnings.warn_explicit(
-            f"{self.id()}: the application left tasks running after its connection "
-            f"ended; they were cancelled: {'; '.join(named)}. Cancel them in the "
-            f"consumer's disconnect().",
-            LeftoverTaskWarning,
-            code.co_filename,
-            code.co_firstlineno,
-        )
+    def _code_of_test(self) -> CodeType | None:
+        return code_of(getattr(type(self), self._testMethodName))
 
     # Headers and their owners.
 

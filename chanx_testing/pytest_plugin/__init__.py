@@ -15,11 +15,12 @@ from collections.abc import Generator
 
 import pytest
 
-from chanx_testing.pytest_plugin import unawaited
+from chanx_testing.pytest_plugin import endings, unawaited
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the modules of the plugin that have hooks of their own."""
+    config.pluginmanager.register(endings, endings.__name__)
     config.pluginmanager.register(unawaited, unawaited.__name__)
 
 

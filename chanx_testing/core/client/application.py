@@ -2,20 +2,21 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from contextvars import Context
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
+from chanx_testing.core.client.ending import ending_here
+from chanx_testing.core.client.ending_tasks import end_tasks
 from chanx_testing.core.client.failures import Failures, says_client_left
 from chanx_testing.core.client.frame_queue import AsgiMessage
-from chanx_testing.core.hiding.content import conceal_text
+from chanx_testing.core.client.watcher import Watcher
 from chanx_testing.core.idle.describe import describe_task
-from chanx_testing.core.idle.tasks import failed_tasks, tasks_created_by
+from chanx_testing.core.idle.sources.parked import was_retrieved
 from chanx_testing.core.observe import reports
-from chanx_testing.core.observe.reports import Broadcast
 from chanx_testing.core.trace.showing import show_error
 
 # Their frames say nothing to whoever reads a failure.
@@ -78,6 +79,12 @@ class Peer(Protocol):
             on_end: Called when the other end has ended, and the task is done.
         """
 
+    def note_use(self) -> None:
+        """Note that a test uses it; it may be a later one than that which started it.
+
+        What fails from now on is to fail that test.
+        """
+
     def describe(self) -> str:
         """Return a sentence on what it is doing now."""
 
@@ -117,83 +124,6 @@ def single_callable(application: Any) -> Callable[..., Awaitable[Any]]:
     return single
 
 
-CANCELLATIONS: Final = 10
-"""How many times to cancel a task that swallows its cancellation."""
-
-
-async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> bool:
-    """Cancel tasks, again where they go on, and then end them by force.
-
-    ``asyncio.run()`` cancels the tasks that it knows of and waits until they are done:
-    one that swallows every cancellation would never let it end.
-
-    Returns:
-        Whether all let themselves be cancelled, within a second.
-    """
-    going_on = set(tasks)
-    for _ in range(CANCELLATIONS):
-        for task in going_on:
-            task.cancel()
-        _, going_on = await asyncio.wait(going_on, timeout=1 / CANCELLATIONS)
-        if not going_on:
-            return True
-    for task in going_on:
-        coroutine = task.get_coro()
-        assert coroutine is not None
-        # A coroutine that is closed may raise anything. If it awaits again instead,
-        # Python raises a RuntimeError.
-        with suppress(Exception):
-            coroutine.close()
-        task.cancel()
-    done, going_on = await asyncio.wait(going_on, timeout=1 / CANCELLATIONS)
-    for task in done:
-        if not task.cancelled():
-            task.exception()
-    for task in going_on:
-        # A task that awaits even now is taken out of asyncio's list of tasks, or
-        # asyncio.run() would wait for it forever. The function is private, and the same
-        # in 3.11 to 3.14; where it is missing, nothing can be done.
-        unregister = getattr(asyncio, "_unregister_task", None)
-        if unregister is not None:
-            unregister(task)
-    return False
-
-
-class Watcher:
-    """The :class:`~chanx_testing.core.observe.reports.Watcher` of one application.
-
-    The context of the application names it, and every task and timer that the
-    application makes holds a copy of that context, for longer than the application
-    lives. So it holds only what it writes to, never the application.
-    """
-
-    def __init__(self, failures: Failures, note: Callable[[str], None]) -> None:
-        self._failures = failures
-        self._note = note
-
-    def handler_failed(self, error: Exception, doing: str) -> None:
-        """Note that a handler raised ``error``."""
-        doing = conceal_text(doing)
-        self._failures.handler_failed(
-            error, doing, says_answer=reports.answering.get() is error
-        )
-        self._note(f"while {doing}: {show_error(error)}")
-
-    def broadcast_sent(self, broadcast: Broadcast) -> None:
-        """Note a broadcast of the application."""
-        to = broadcast.channel_name or broadcast.groups
-        where = "its own groups" if to is None else conceal_text(repr(to))
-        self._note(
-            f"{broadcast.consumer.__name__}.{broadcast.method}"
-            f"({type(broadcast.message).__name__}) to {where} "
-            f"[broadcast {broadcast.id}]"
-        )
-
-    def broadcast_received(self, broadcast_id: int) -> None:
-        """Note that a broadcast reached this connection."""
-        self._note(f"[broadcast {broadcast_id}] arrived")
-
-
 class ApplicationUnderTest:
     """Runs one ASGI application; a :class:`Peer`.
 
@@ -229,9 +159,12 @@ class ApplicationUnderTest:
         context = Context()
         self._watcher = Watcher(failures, note)
         context.run(reports.watcher.set, self._watcher)
+        self._ending = ending_here()
+        self._ending.add(self._watcher)
         self.task = self._loop.create_task(
             self._run(scope, receive, send, guard, end_was_read), context=context
         )
+        self._watcher.began(self.task)
         self.task.add_done_callback(self._ended)
 
     async def _run(
@@ -266,13 +199,17 @@ class ApplicationUnderTest:
             raise
 
     def _crashed(self, error: BaseException) -> None:
-        self._failures.crashed(error, self._retrieve)
+        self._failures.crashed(error, self._retrieve, self._was_retrieved)
 
     def _retrieve(self) -> None:
         if self.task.done() and not self.task.cancelled():
             self.task.exception()
 
+    def _was_retrieved(self) -> bool:
+        return was_retrieved(self.task)
+
     def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._watcher.ended()
         if self._failures.crash is not None:
             self._note(f"application raised {show_error(self._failures.crash)}")
         elif task.cancelled():
@@ -280,6 +217,12 @@ class ApplicationUnderTest:
         else:
             self._note("application ended")
         self._on_end()
+
+    def note_use(self) -> None:
+        """Note that the test which runs now uses the application."""
+        if self._ending.closed:
+            self._ending = ending_here()
+            self._ending.add(self._watcher)
 
     def describe(self) -> str:
         """Return a sentence on what the application is doing now."""
@@ -293,6 +236,7 @@ class ApplicationUnderTest:
 
     def stop(self) -> None:
         """Cancel the application, from any thread; do not wait for it."""
+        self._watcher.dropped = True
         # The loop may be closed already; then nothing is left to cancel.
         with suppress(RuntimeError):
             if _running_loop() is self._loop:
@@ -311,15 +255,11 @@ class ApplicationUnderTest:
 
     def leftover_tasks(self) -> "list[asyncio.Task[Any]]":
         """Return the tasks that the application started and that go on without it."""
-        return [
-            task
-            for task in tasks_created_by(self._loop, reports.watcher, self._watcher)
-            if task is not self.task and not task.done()
-        ]
+        return [task for task in self._watcher.tasks() if task is not self.task]
 
     def failed_tasks(self) -> list[tuple[str, BaseException]]:
         """Return the tasks of the application that failed with nobody waiting."""
-        return failed_tasks(self._loop, reports.watcher, self._watcher)
+        return self._watcher.failed_tasks()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

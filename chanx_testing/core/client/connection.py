@@ -10,13 +10,14 @@ its application is cancelled.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 
 from chanx_testing.core import idle
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.acts import broadcasts_are_acts
 from chanx_testing.core.client.application import Peer
+from chanx_testing.core.client.ending import unseen_beside
 from chanx_testing.core.client.failures import Failures
 from chanx_testing.core.client.frame_queue import (
     NEVER_STOPS_SENDING,
@@ -33,6 +34,7 @@ from chanx_testing.core.client.steps import Steps
 from chanx_testing.core.client.timeouts import Deadline
 from chanx_testing.core.hiding.handshake import conceal_subprotocol
 from chanx_testing.core.idle import Verdict, VerdictKind
+from chanx_testing.core.idle.crashes import reports_noted
 from chanx_testing.core.idle.handovers import note_act
 from chanx_testing.core.idle.waiting import engage
 from chanx_testing.core.observe import reports
@@ -109,6 +111,7 @@ class Connection:
         query = scope["query_string"].decode("utf-8")
         self.transcript = Transcript(scope["path"], query)
         self.transcript.offered = scope["subprotocols"]
+        self.failures.transcript = self.transcript
         self.input_queue: asyncio.Queue[AsgiMessage] = asyncio.Queue()
         self.output_queue = FrameQueue(
             on_put=self._frame_came, on_get=self._frame_taken
@@ -150,7 +153,7 @@ class Connection:
             self.scope,
             self.input_queue.get,
             self._send_by_rules,
-            guard=_in_conversation(guard, timeline_here(), self.steps),
+            guard=_in_conversation(guard, timeline_here(), self.event_loop, self.steps),
             failures=self.failures,
             note=self.transcript.note,
             end_was_read=self._end_was_read,
@@ -352,6 +355,7 @@ class Connection:
         """
         if self.ended:
             self.raise_crash()
+        self.peer.note_use()
         self.transcript.add("→", message)
         note_act()
         self.sent_at = timeline_here().test_acted()
@@ -428,6 +432,7 @@ class Connection:
             has ended or closed, so that none can.
         """
         self.require_started()
+        self.peer.note_use()
         while (frame := self.output_queue.free) is None:
             self.require_own_loop()
             if self.ended or self.closed is not None:
@@ -556,10 +561,15 @@ class Connection:
             self.peer.stop()
 
     def unseen_errors(self) -> list[BaseException]:
-        """Take what went wrong and was not seen; see :meth:`Failures.unseen`."""
+        """Take what went wrong and was not seen; see :meth:`Failures.unseen`.
+
+        What came beside all connections of the test is among it: each may have begun
+        it, and the first one that ends tells.
+        """
         if not self.started:
             return []
         found = self.failures.unseen(self.peer.failed_tasks())
+        found += unseen_beside()
         for error in found:
             self.add_transcript(error)
         return found
@@ -635,13 +645,17 @@ class Connection:
 
 @contextmanager
 def _in_conversation(
-    guard: AbstractContextManager[Any], timeline: Timeline, steps: Steps
+    guard: AbstractContextManager[Any],
+    timeline: Timeline,
+    loop: asyncio.AbstractEventLoop,
+    steps: Steps,
 ) -> Iterator[None]:
     """Have what the application does reported, while ``guard`` is open."""
     # In the context of the application, in which the peer enters this.
     token = reports.conversation.set(steps)
+    noted = nullcontext() if idle.is_supported(loop) else reports_noted(loop)
     try:
-        with guard, broadcasts_are_acts(timeline):
+        with guard, broadcasts_are_acts(timeline), noted:
             yield
     finally:
         steps.end()

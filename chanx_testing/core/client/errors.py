@@ -23,6 +23,8 @@ Each takes its whole sentence as its only argument and keeps data as attributes.
 can be pickled, as a parallel test runner does to send it between processes.
 """
 
+import warnings
+from types import CodeType
 from typing import Any
 
 from chanx_testing.core.idle import Verdict
@@ -116,7 +118,10 @@ class NotConnected(RuntimeError):
 
 
 class LeftoverTaskWarning(RuntimeWarning):
-    """Tasks of an application go on after its connection ended."""
+    """Tasks of an application go on after its connection ended.
+
+    It fails the test, unless a filter of the user's says otherwise.
+    """
 
 
 def raise_first(found: list[BaseException]) -> None:
@@ -127,3 +132,27 @@ def raise_first(found: list[BaseException]) -> None:
     for other in others:
         first.add_note(f"Also raised: {show_error(other)}")
     raise first
+
+
+def warn_of_leftovers(test: str, named: list[str], code: CodeType | None) -> None:
+    """Warn of tasks that an application has left running.
+
+    Args:
+        test: The name of the test.
+        named: Where the tasks were.
+        code: The code of the test, whose line is named; None where it is not known.
+
+    Raises:
+        LeftoverTaskWarning: No filter of the user's says what to do with it.
+    """
+    with warnings.catch_warnings():
+        # Behind all others: any filter that matches is asked before it.
+        warnings.simplefilter("error", LeftoverTaskWarning, append=True)
+        warnings.warn_explicit(
+            f"{test}: the application left tasks running after its connection "
+            f"ended; they were cancelled: {'; '.join(named)}. Cancel them in the "
+            f"consumer's disconnect().",
+            LeftoverTaskWarning,
+            "<unknown>" if code is None else code.co_filename,
+            0 if code is None else code.co_firstlineno,
+        )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chanx_testing.core.client.frame_queue import Frame
+from chanx_testing.core.trace.transcript import Transcript
 
 
 @dataclass(eq=False)
@@ -47,32 +48,47 @@ class Failures:
 
     Attributes:
         crash: What ended the application, or None.
+        transcript: What was said on its connection, for errors; None where it has none.
     """
 
     def __init__(self) -> None:
+        self.transcript: Transcript | None = None
         self.crash: BaseException | None = None
         self._crash_seen = False
         self._retrieve: Callable[[], object] | None = None
+        self._was_retrieved: Callable[[], bool] | None = None
+        # Whether asyncio has reported that nobody waited for the crash.
+        self._crash_reported = False
         self._handlers: list[HandlerFailure] = []
         # The failure that each error frame answers, until the test takes the frame.
         self._answers: dict[Frame, HandlerFailure] = {}
         # What failed in tasks and was handed out already: they are named again each
         # time.
         self._background: list[BaseException] = []
+        # What failed beside the application, each with what raised it.
+        self._beside: list[tuple[str, BaseException]] = []
         self._expected: tuple[type[BaseException], ...] = ()
         # Whether an expected failure came, or the test has heard that none did.
         self._met = False
 
-    def crashed(self, error: BaseException, retrieve: Callable[[], object]) -> None:
+    def crashed(
+        self,
+        error: BaseException,
+        retrieve: Callable[[], object],
+        was_retrieved: Callable[[], bool] | None = None,
+    ) -> None:
         """Note what ended the application.
 
         Args:
             error: What it raised.
             retrieve: Called when the test sees it, so that asyncio does not report an
                 exception that was never retrieved.
+            was_retrieved: Returns whether somebody else has taken it, such as a test
+                that awaits the task of the application.
         """
         self.crash = error
         self._retrieve = retrieve
+        self._was_retrieved = was_retrieved
 
     def handler_failed(
         self, error: Exception, doing: str, *, says_answer: bool = False
@@ -86,6 +102,22 @@ class Failures:
                 it. If not, the next error frame does that nobody says anything of.
         """
         self._handlers.append(HandlerFailure(error, doing, says_answer))
+
+    def crashed_beside(self, error: BaseException, place: str) -> bool:
+        """Note an exception of what the application began and nobody waits for.
+
+        Args:
+            error: The exception.
+            place: What raised it, for a person to read.
+
+        Returns:
+            Whether it is new.
+        """
+        self._crash_reported |= self._is_crash(error)
+        if self._is_known(error):
+            return False
+        self._beside.append((place, error))
+        return True
 
     # What the test sees.
 
@@ -140,8 +172,8 @@ class Failures:
         self._crash_seen = True
         if self._retrieve is not None:
             self._retrieve()
-            # It holds the peer, which holds this.
-            self._retrieve = None
+        # They hold the peer, which holds this.
+        self._retrieve = self._was_retrieved = None
 
     # What the test expects.
 
@@ -158,6 +190,12 @@ class Failures:
                 )
         self._expected += types or (BaseException,)
 
+    def expects(self, error: BaseException) -> bool:
+        """Return whether an error that came beside all connections is expected here."""
+        expected = isinstance(error, self._expected)
+        self._met |= expected
+        return expected
+
     def unmet_expectation(self) -> AssertionError | None:
         """Return, once, what fails a test that expects failures and sees none come."""
         if not self._expected or self._met:
@@ -173,6 +211,11 @@ class Failures:
         )
 
     # What is left at the end.
+
+    def add_transcript(self, error: BaseException) -> None:
+        """Add to ``error`` what was said on the connection, where there is one."""
+        if self.transcript is not None:
+            self.transcript.add_to(error)
 
     def unseen(
         self, background: Iterable[tuple[str, BaseException]]
@@ -197,8 +240,12 @@ class Failures:
         return found
 
     def _unseen_crash(self) -> Iterable[BaseException]:
-        if self.crash is not None and not self._crash_seen:
-            self._see_crash()
+        if self.crash is None or self._crash_seen:
+            return
+        retrieved = self._was_retrieved is not None and self._was_retrieved()
+        self._see_crash()
+        # At its end, asyncio.run() retrieves exceptions in order to report them.
+        if self._crash_reported or not retrieved:
             yield self.crash
 
     def _unseen_handlers(self) -> Iterable[BaseException]:
@@ -215,10 +262,19 @@ class Failures:
     def _unseen_background(
         self, background: Iterable[tuple[str, BaseException]]
     ) -> Iterable[BaseException]:
-        for name, error in background:
-            if not any(error is known for known in self._background):
+        lost = [(f"{name}, a task that was left behind", e) for name, e in background]
+        for place, error in [*lost, *self._beside]:
+            if not self._is_known(error):
                 self._background.append(error)
-                error.add_note(
-                    f"Raised in {name}, a task that the application left behind."
-                )
+                error.add_note(f"Raised in {place}.")
                 yield error
+
+    def _is_known(self, error: BaseException) -> bool:
+        """Return whether an exception that comes beside came in another way, too."""
+        known = [*(failure.error for failure in self._handlers), *self._background]
+        return self._is_crash(error) or any(error is each for each in known)
+
+    def _is_crash(self, error: BaseException) -> bool:
+        # The task of the application raises it, too; of SystemExit it is the cause.
+        crash = self.crash
+        return crash is not None and (error is crash or error.__cause__ is crash)

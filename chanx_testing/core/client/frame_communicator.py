@@ -341,11 +341,12 @@ class FrameCommunicator:
                 except Exception as error:
                     found.append(error)
             found += [error for error in self.unseen_errors() if error not in found]
-            found += connection.unmet_expectation()
         try:
             await connection.lifespan.stop()
         except Exception as error:
             found.append(error)
+        # Last: what failed in a lifespan may be what was expected.
+        found += connection.unmet_expectation()
         errors.raise_first(found)
 
     @must_await

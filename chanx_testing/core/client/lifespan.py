@@ -10,10 +10,14 @@ from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar
 from typing import Any, Literal
 
-from chanx_testing.core.client.errors import LifespanError
+from chanx_testing.core.client.ending import ending_here, known_ending
+from chanx_testing.core.client.errors import LifespanError, raise_first
+from chanx_testing.core.client.failures import Failures
 from chanx_testing.core.client.scope import ASGI_VERSION
+from chanx_testing.core.client.watcher import Watcher
 from chanx_testing.core.hiding.content import conceal_text
 from chanx_testing.core.idle.waiting import engage
+from chanx_testing.core.observe import reports
 from chanx_testing.core.trace.showing import show_error
 
 Application = Callable[..., Any]
@@ -22,6 +26,10 @@ Phase = Literal["startup", "shutdown"]
 _shared: ContextVar[tuple["Lifespan", ...]] = ContextVar(
     "chanx_testing_lifespans", default=()
 )
+
+
+def _no_transcript(_: str) -> None:
+    """Take what would go into the transcript of a connection."""
 
 
 def has_lifespan(application: Any) -> bool:
@@ -72,6 +80,7 @@ class Lifespan:
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: dict[Phase, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._watcher: Watcher | None = None
 
     async def startup(self) -> None:
         """Start the application up.
@@ -86,8 +95,17 @@ class Lifespan:
         self._answers["startup"] = loop.create_future()
         self._answers["shutdown"] = loop.create_future()
         # As a server has it: nothing of the test's context reaches the application.
-        self._task = loop.create_task(self._run(), context=Context())
+        context = Context()
+        self._watcher = Watcher(Failures(), _no_transcript)
+        context.run(reports.watcher.set, self._watcher)
+        self.note_use()
+        self._task = loop.create_task(self._run(), context=context)
         await self._ask("startup")
+
+    def note_use(self) -> None:
+        """Note that the test uses the application, which fails it where it fails."""
+        if self._watcher is not None:
+            ending_here().add(self._watcher)
 
     async def shutdown(self) -> None:
         """Shut the application down and wait until it has ended.
@@ -95,13 +113,24 @@ class Lifespan:
         Raises:
             LifespanError: It said that its shutdown failed, or returned without an
                 answer.
-            Exception: What it raised.
+            Exception: What it raised, or what failed of all that it has begun and
+                nobody waited for.
         """
         if self._task is None:
             return
-        if not self._task.done():
-            await self._ask("shutdown")
-        await self._task
+        found: list[BaseException] = []
+        try:
+            if not self._task.done():
+                await self._ask("shutdown")
+            await self._task
+        except Exception as error:
+            found.append(error)
+        if self._watcher is not None:
+            unseen = self._watcher.failures.unseen(self._watcher.failed_tasks())
+            if (ending := known_ending()) is not None:
+                unseen = ending.unexpected(unseen)
+            found += [error for error in unseen if error not in found]
+        raise_first(found)
 
     async def _ask(self, phase: Phase) -> None:
         assert self._task is not None
@@ -191,6 +220,8 @@ class ConnectionLifespan:
             begun = Lifespan(application)
             await begun.startup()
             self._own = begun
+        else:
+            begun.note_use()
         scope["state"] = {**begun.state, **scope.get("state", {})}
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from chanx_testing.core.client.application import end_tasks
+from chanx_testing.core.client.ending_tasks import end_tasks
 from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.trace.showing import show_error
 

@@ -51,6 +51,12 @@ def is_library(code: CodeType) -> bool:
     return installed or name.startswith((*_LIBRARY, _OURS, "<"))
 
 
+def is_of_a_package(task: "asyncio.Task[Any]") -> bool:
+    """Return whether the coroutine of a task is one of an installed package."""
+    name = getattr(getattr(task.get_coro(), "cr_code", None), "co_filename", "")
+    return "site-packages" in name or "dist-packages" in name
+
+
 def describe_place(frame: FrameType) -> str:
     """Return where a frame is, as ``ChatConsumer.receive_json consumers.py:41``."""
     code = frame.f_code

@@ -7,10 +7,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from contextvars import Context
+from contextvars import Context, copy_context
 from threading import get_ident
 from typing import Any, ClassVar
 
+from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.callers import Callers, call_in, is_call
 from chanx_testing.core.idle.clock import Clock, LoopClock
 from chanx_testing.core.idle.current_test import Engagement
@@ -76,6 +77,7 @@ class IdleEventLoop(_Base):
         self._clock = LoopClock()
         self.tasks_created = TaskRegistry()
         self.callers = Callers()
+        self.futures_created = crashes.Futures()
         self.jobs = Jobs()
         self.children = Children()
         self.signals = Signals()
@@ -124,6 +126,9 @@ class IdleEventLoop(_Base):
             finally:
                 self._owner = None
                 self._run = None
+                # A task that goes on may be in a cycle that nobody holds. It is for the
+                # end of the test to say so, and not for the collection that comes now.
+                _going_on = asyncio.all_tasks(self) if self._acting else None
                 self._acting = False
 
     def engage(self) -> None:
@@ -175,6 +180,8 @@ class IdleEventLoop(_Base):
             monitor.main = None
             monitor.deadlock = None
             monitor.cancels = 0
+            if crashes.is_anybody_listening():
+                crashes.tell_end_of_run(self, future)
 
     def close(self) -> None:
         """Close the loop, and forget what could have woken it."""
@@ -232,11 +239,13 @@ class IdleEventLoop(_Base):
             note_waking_thread()
             if self._acting:
                 self._look_for_contradiction(ident)
-            if (call := call_in(callback, args)) is not None:
-                post = functools.partial(_Base.call_soon_threadsafe, self, callback)
-                return self.callers.post(
-                    call, functools.partial(post, *args, context=context)
-                )
+        if crashes.is_anybody_listening():
+            crashes.note_handing_over(self, callback)
+        if ident != self._owner and (call := call_in(callback, args)) is not None:
+            post = functools.partial(_Base.call_soon_threadsafe, self, callback)
+            return self.callers.post(
+                call, functools.partial(post, *args, context=context)
+            )
         return _Base.call_soon_threadsafe(self, callback, *args, context=context)
 
     def _call_soon_from_outside(
@@ -275,9 +284,14 @@ class IdleEventLoop(_Base):
     # What may come from outside.
 
     def create_future(self) -> "asyncio.Future[Any]":
-        """Make a future, and note one that is completed from elsewhere."""
-        future = _Base.create_future(self)
+        """Make a future, and note one that is completed from elsewhere.
+
+        While somebody wants to know of crashes, the context of its maker is noted, too.
+        """
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
         self.promises.note(future, sys._getframe(1))
+        if crashes.is_anybody_listening():
+            self.futures_created.add(future, (copy_context(),))
         return future
 
     def run_in_executor(  # type: ignore[override]
@@ -289,7 +303,11 @@ class IdleEventLoop(_Base):
         """Run a function in an executor, and count it until its result is here."""
         if executor is None:
             executor = self._default_pool()
-        return self.jobs.run(self, super().run_in_executor, executor, func, args)
+        result = self.jobs.run(self, super().run_in_executor, executor, func, args)
+        if crashes.is_anybody_listening():
+            place = "a job in an executor whose result nobody asked for"
+            self.futures_created.add(result, (copy_context(),), place)
+        return result
 
     def _default_pool(self) -> concurrent.futures.Executor:
         # As asyncio makes it, and made here: the executor has to be known in order to
@@ -354,7 +372,7 @@ class IdleEventLoop(_Base):
         self.signals.remove(sig)
         return removed
 
-    # Tasks.
+    # Tasks and futures.
 
     def create_task(self, coro: Any, **kwargs: Any) -> "asyncio.Task[Any]":
         """Create a task, and note the context of its creator."""
@@ -370,6 +388,11 @@ class IdleEventLoop(_Base):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report an error, and note the task that it came from."""
-        self.tasks_created.note_failure(context)
+        """Report an error, and tell it to the test that is to know of it."""
+        if crashes.is_anybody_listening():
+            crash = self.tasks_created.crash(self, context) or crashes.crash_of_report(
+                self, context, self.futures_created
+            )
+            if crash is not None:
+                crashes.tell(crash)
         super().call_exception_handler(context)

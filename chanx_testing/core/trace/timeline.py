@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import CodeType
+from typing import Protocol
 
 # One count for the process: a number says nothing but what came later, also where a
 # connection outlives the test that it was made in.
@@ -25,14 +27,43 @@ def next_number() -> int:
     return next(_numbers)
 
 
+class Ending(Protocol):
+    """What the end of a test looks at."""
+
+    def end(
+        self,
+        headline: BaseException | None,
+        test: str,
+        code: CodeType | None,
+        *,
+        last: bool,
+    ) -> None:
+        """Fail the test with what nobody has seen; no loop of it runs now.
+
+        Args:
+            headline: What the test has failed with. It gets a note on each instead.
+            test: The name of the test.
+            code: The code of the test, where it is known.
+            last: Whether nothing of the test runs any more.
+
+        Raises:
+            BaseException: What was found, if the test has not failed.
+        """
+
+    def close(self) -> None:
+        """Look at nothing more."""
+
+
 class Timeline:
     """The order of one test, as far as it is the test's own.
 
     Attributes:
         last_act: The number of the last act of the test, or of a test before it.
+        ending: What the end of the test looks at; None where it has used no connection.
     """
 
     def __init__(self) -> None:
+        self.ending: Ending | None = None
         self.last_act = _last_act_before
         self._connections = itertools.count(1)
 
@@ -74,6 +105,8 @@ def timeline_of_test() -> Iterator[Timeline]:
         _current.reset(token)
         _running.remove(timeline)
         _last_act_before = max(_last_act_before, timeline.last_act)
+        if timeline.ending is not None:
+            timeline.ending.close()
 
 
 def running_timeline() -> Timeline | None:

@@ -40,6 +40,9 @@ class EchoServer:
         self.task = asyncio.get_running_loop().create_task(talk())
         self.task.add_done_callback(lambda task: on_end())
 
+    def note_use(self):
+        pass
+
     def describe(self):
         return "server: " + ("gone" if self.task.done() else "connected")
 

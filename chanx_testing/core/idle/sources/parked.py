@@ -231,3 +231,11 @@ def exception_not_retrieved(task: "asyncio.Task[Any]") -> BaseException | None:
         return None
     exception = getattr(task, "_exception", None)
     return exception if isinstance(exception, BaseException) else None
+
+
+def was_retrieved(task: "asyncio.Task[Any]") -> bool:
+    """Return whether somebody has asked a finished task for what it raised.
+
+    False also where the interpreter does not say.
+    """
+    return task.done() and getattr(task, "_log_traceback", None) is False
