@@ -104,7 +104,12 @@ def the_group_message_arrives(way, rounds):
                 await comm.connect()
             for number in range(rounds):
                 message = {"type": "notice", "text": f"{number}"}
-                send = async_to_sync(layer.group_send)
+
+                # Made in the thread: one that is made here would post to this loop with
+                # older versions of asgiref, and wait forever where it is held up.
+                def send(*args):
+                    async_to_sync(layer.group_send)(*args)
+
                 await begun(way, send, "everybody", message)
                 for comm in comms:
                     assert await comm.receive_json(timeout=5) == {"text": f"{number}"}
