@@ -6,7 +6,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 TOXARGS ?=
-PYTESTARGS ?=
+# Two processes, a file in one of them. PYTESTARGS="-k name" runs in a single process.
+PYTESTARGS ?= -n 2 --dist loadfile
 SOAKARGS ?=
 ADDR ?= 127.0.0.1:8000
 
