@@ -60,6 +60,15 @@ def in_a_thread(function, *args):
         raise raised[0]
 
 
+def from_a_thread(method, *args):
+    """Call a coroutine function by ``async_to_sync`` in a thread, and wait for it.
+
+    The wrapper is made there as well: made here, it would call this thread's loop,
+    which is held up.
+    """
+    in_a_thread(lambda: async_to_sync(method)(*args))
+
+
 async def member(layer, group="room"):
     """Return a channel in a group, and a task that waits for a message on it."""
     channel = await layer.new_channel()
@@ -70,7 +79,7 @@ async def member(layer, group="room"):
 
 
 WAYS = {
-    "a thread": lambda send, *args: in_a_thread(async_to_sync(send), *args),
+    "a thread": from_a_thread,
     "a loop of a thread": lambda send, *args: in_a_thread(
         lambda: asyncio.run(send(*args))
     ),
@@ -104,8 +113,8 @@ async def test_a_wait_goes_on_until_the_thread_has_broadcast(layer):
 
 async def test_messages_come_in_the_order_in_which_they_were_sent(layer):
     channel, receiver = await member(layer)
-    in_a_thread(async_to_sync(layer.send), channel, {"number": 0})
-    in_a_thread(async_to_sync(layer.send), channel, {"number": 1})
+    from_a_thread(layer.send, channel, {"number": 0})
+    from_a_thread(layer.send, channel, {"number": 1})
     # The two are on their way to this loop, which has not run since.
     await layer.send(channel, {"number": 2})
     received = [await receiver] + [await layer.receive(channel) for _ in range(2)]
@@ -115,14 +124,14 @@ async def test_messages_come_in_the_order_in_which_they_were_sent(layer):
 
 async def test_a_message_that_nobody_waits_for_yet_is_kept(layer):
     channel = await layer.new_channel()
-    in_a_thread(async_to_sync(layer.send), channel, {"type": "hello"})
+    from_a_thread(layer.send, channel, {"type": "hello"})
     assert await layer.receive(channel) == {"type": "hello"}
 
 
 async def test_a_message_is_the_one_that_was_sent(layer):
     channel, receiver = await member(layer)
     message = {"names": ["one"]}
-    in_a_thread(async_to_sync(layer.send), channel, message)
+    from_a_thread(layer.send, channel, message)
     message["names"].append("two")
     assert await receiver == {"names": ["one"]}
 
@@ -132,11 +141,11 @@ async def test_a_full_channel_says_so_to_the_thread(layer, kind):
     layer.capacity = 2
     channel, receiver = await member(layer)
     for number in range(2):
-        in_a_thread(async_to_sync(layer.send), channel, {"number": number})
+        from_a_thread(layer.send, channel, {"number": number})
     with pytest.raises(full):
-        in_a_thread(async_to_sync(layer.send), channel, {"number": 2})
+        from_a_thread(layer.send, channel, {"number": 2})
     # A group passes over a member that has no room.
-    in_a_thread(async_to_sync(layer.group_send), "room", {"number": 3})
+    from_a_thread(layer.group_send, "room", {"number": 3})
     assert await receiver == {"number": 0}
     assert await layer.receive(channel) == {"number": 1}
     assert layer.channels == {}
@@ -146,22 +155,22 @@ async def test_a_full_channel_says_so_to_the_thread(layer, kind):
 async def test_what_the_layer_does_not_send_is_refused_in_the_thread(layer, message):
     channel, receiver = await member(layer)
     with pytest.raises(AssertionError):
-        in_a_thread(async_to_sync(layer.send), channel, message)
+        from_a_thread(layer.send, channel, message)
     receiver.cancel()
 
 
 async def test_a_thread_that_joins_a_group_is_a_member_at_once(layer):
     channel = await layer.new_channel()
-    in_a_thread(async_to_sync(layer.group_add), "room", channel)
+    from_a_thread(layer.group_add, "room", channel)
     await layer.group_send("room", {"type": "hello"})
     assert await layer.receive(channel) == {"type": "hello"}
-    in_a_thread(async_to_sync(layer.group_discard), "room", channel)
+    from_a_thread(layer.group_discard, "room", channel)
     assert layer.groups == {}
 
 
 async def test_a_layer_that_is_emptied_forgets_what_was_on_its_way(layer):
     channel, receiver = await member(layer)
-    in_a_thread(async_to_sync(layer.send), channel, {"type": "hello"})
+    from_a_thread(layer.send, channel, {"type": "hello"})
     await layer.flush()
     with at_once():
         assert await wait_until_idle(LONG)
@@ -186,7 +195,7 @@ async def test_a_receiver_that_is_cancelled_leaves_nothing(layer):
     receiver.cancel()
     await asyncio.wait([receiver])
     assert receiver.cancelled()
-    in_a_thread(async_to_sync(layer.send), channel, {"type": "hello"})
+    from_a_thread(layer.send, channel, {"type": "hello"})
     assert layer.channels[channel].qsize() == 1
 
 
