@@ -23,10 +23,15 @@ from types import CodeType
 from typing import Any, Final, Protocol
 
 from chanx_testing.core.idle.sources.parked import exception_not_retrieved
-from chanx_testing.core.idle.verdict import UnsafeLoopAccess
 from chanx_testing.core.replacing import Replacement, replaced
 
 _Contexts = tuple[Context, ...]
+
+ASKED: Final = "chanx_testing.asked"
+"""The key of a loop's report under which it says whether a wait has raised the error.
+
+Its value is a function that returns it, see :attr:`Crash.asked`.
+"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -212,9 +217,10 @@ def crash_of_report(
         futures: The futures that the loop has noted; None where it notes none.
     """
     error = report.get("exception")
-    # What uses a loop from the wrong thread is raised in the next wait.
-    if not isinstance(error, BaseException) or isinstance(error, UnsafeLoopAccess):
+    if not isinstance(error, BaseException):
         return None
+    if (asked := report.get(ASKED)) is not None:
+        return Crash(error, "a thread that reached the loop", (), loop, asked=asked)
     future = report.get("future")
     if isinstance(future, asyncio.Future) and futures is not None:
         return futures.crash(loop, future, error)

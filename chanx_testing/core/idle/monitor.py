@@ -31,6 +31,7 @@ from typing import Any
 
 from chanx_testing.core.idle import handovers
 from chanx_testing.core.idle.clock import Clock, LoopClock
+from chanx_testing.core.idle.crashes import ASKED
 from chanx_testing.core.idle.current_test import Engagement
 from chanx_testing.core.idle.describe import (
     describe_stack,
@@ -190,8 +191,16 @@ class Monitor:
             waiter.future.set_result(None)
 
     def report(self, error: Exception) -> None:
-        """Hand an error of the loop to the first waiter, or keep it for the next."""
-        self._loop.call_exception_handler({"message": str(error), "exception": error})
+        """Hand an error of the loop to the first waiter, or keep it for the next.
+
+        Where no wait follows, the end of the test raises it.
+        """
+        report = {
+            "message": str(error),
+            "exception": error,
+            ASKED: lambda: error not in self.errors,
+        }
+        self._loop.call_exception_handler(report)
         for waiter in self.waiters:
             if not waiter.future.done():
                 self.waiters.remove(waiter)

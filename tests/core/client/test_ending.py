@@ -100,6 +100,37 @@ class TestCrashes:
         assert any("Also raised: Lo" in note for note in headline.__notes__)
 
 
+class TestContradicted:
+    """What a thread does to the loop fails the test, also after its last wait."""
+
+    async def conversation(self):
+        communicator = client(apps.echo)
+        await communicator.connect()
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=loop.call_soon, args=(int,), name="unsafe")
+        thread.start()
+        thread.join()
+        await asyncio.sleep(0)
+        return communicator
+
+    def test_where_no_wait_follows(self):
+        with begun() as test:
+            asyncio.run(self.conversation())
+            with pytest.raises(idle.UnsafeLoopAccess, match="thread unsafe"):
+                test.end()
+            test.end()
+
+    def test_only_once_where_a_wait_has_raised_it(self):
+        async def conversation():
+            communicator = await self.conversation()
+            with pytest.raises(idle.UnsafeLoopAccess, match="thread unsafe"):
+                await communicator.receive_nothing()
+
+        with begun() as test:
+            asyncio.run(conversation())
+            test.end()
+
+
 class TestSeen:
     """What the test expects, or has seen, fails it no more."""
 
