@@ -38,13 +38,19 @@ ALLOWED: dict[str, set[str]] = {
     # Shared ground.
     "core.settings": set(),
     "core.replacing": set(),
+    "core.thread_frames": set(),
     "core.hiding": set(),
     "core.routing": {"core.hiding"},
     # What was said.
     "core.trace": {"core.hiding", "core.replacing"},
-    "core.unawaited": set(),
+    "core.unawaited": {"core.thread_frames"},
     # The loop.
-    "core.idle": {"core.replacing", "core.idle.clients", "core.unawaited"},
+    "core.idle": {
+        "core.replacing",
+        "core.thread_frames",
+        "core.idle.clients",
+        "core.unawaited",
+    },
     # It knows no loop, only what others build on one.
     "core.idle.clients": {"core.replacing"},
     # What a consumer reports.
@@ -94,6 +100,7 @@ ALLOWED: dict[str, set[str]] = {
     "channels": {
         *CORE,
         "core.replacing",
+        "core.thread_frames",
         "messages",
         "channels.settings",
         "channels.handshake",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from chanx_testing.core.client.errors import raise_first
 from chanx_testing.core.idle.waiting import overdue_jobs
+from chanx_testing.core.thread_frames import collections_held
 from chanx_testing.core.unawaited import (
     Calls,
     NeverRan,
@@ -277,8 +278,9 @@ def report_stuck_jobs(test: str, error: BaseException, jobs: list[str]) -> None:
         error: What the test failed with.
         jobs: The jobs that go on.
     """
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    with collections_held():
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
     print(
         f"\n{test} has failed and waits for work in a thread to end: {'; '.join(jobs)}."
         f"\n{type(error).__name__}: {error}\nThe main thread is at:\n{stack}",

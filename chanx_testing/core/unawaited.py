@@ -24,6 +24,8 @@ from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
+from chanx_testing.core.thread_frames import collections_held
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -260,14 +262,15 @@ def _running_case() -> unittest.TestCase | None:
     ``async_to_sync()`` runs Django's async tests in a thread, while the main thread
     stands in the test case.
     """
-    here: FrameType | None = sys._getframe()
-    main = sys._current_frames().get(threading.main_thread().ident or 0)
-    for frame in (here, main):
-        while frame is not None:
-            if frame.f_code is unittest.TestCase.run.__code__:
-                case = frame.f_locals.get("self")
-                return case if isinstance(case, unittest.TestCase) else None
-            frame = frame.f_back
+    with collections_held():
+        here: FrameType | None = sys._getframe()
+        main = sys._current_frames().get(threading.main_thread().ident or 0)
+        for frame in (here, main):
+            while frame is not None:
+                if frame.f_code is unittest.TestCase.run.__code__:
+                    case = frame.f_locals.get("self")
+                    return case if isinstance(case, unittest.TestCase) else None
+                frame = frame.f_back
     return None
 
 

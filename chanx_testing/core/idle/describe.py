@@ -28,6 +28,8 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
+from chanx_testing.core.thread_frames import collections_held
+
 _PATHS = sysconfig.get_paths()
 _LIBRARY = tuple(
     {
@@ -88,12 +90,13 @@ def user_place(thread: str, frame: FrameType | None) -> tuple[str, str]:
         The name of the thread, and a place as ``worker.py:12``.
     """
     place = caller_place(frame)
-    for name, each in _and_who_waits(thread, frame):
-        while each is not None:
-            if not is_library(each.f_code):
-                file = os.path.basename(each.f_code.co_filename)
-                return name, f"{file}:{each.f_lineno}"
-            each = each.f_back
+    with collections_held():
+        for name, each in _and_who_waits(thread, frame):
+            while each is not None:
+                if not is_library(each.f_code):
+                    file = os.path.basename(each.f_code.co_filename)
+                    return name, f"{file}:{each.f_lineno}"
+                each = each.f_back
     return thread, place
 
 

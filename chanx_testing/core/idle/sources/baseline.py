@@ -14,6 +14,7 @@ from types import CodeType, FrameType
 
 from chanx_testing.core.idle.clock import Clock
 from chanx_testing.core.idle.sources import other_loops
+from chanx_testing.core.thread_frames import collections_held
 
 # The modules of the standard library in which a thread waits for somebody else. What
 # says where it waits is the frame that has called them.
@@ -79,6 +80,11 @@ class Baseline:
 
     def __init__(self) -> None:
         self._threads: dict[int, _Known] = {}
+        with collections_held():
+            self._look_at_all()
+        self.taken_at = Clock.now()
+
+    def _look_at_all(self) -> None:
         mine = threading.get_ident()
         frames = sys._current_frames()
         named = {thread.ident: thread for thread in threading.enumerate()}
@@ -93,7 +99,6 @@ class Baseline:
             )
         # This very frame is among them, and holds the variable.
         del frames, frame
-        self.taken_at = Clock.now()
 
     def knows(self, ident: int, frame: FrameType) -> bool:
         """Return whether a thread was there.

@@ -28,6 +28,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
+from chanx_testing.core.thread_frames import collector_is_on
+
 # Python 3.12 freezes a few hundred objects of its own at its start. A user who freezes
 # does so with a whole heap, which has ten thousand objects and more.
 _FROZEN_BY_PYTHON: Final = 2_000
@@ -70,7 +72,7 @@ class Collector:
             self._loops += 1
             if self._loops == 1:
                 gc.callbacks.append(self._note_collection)
-            if wanted and not self._frozen_here and gc.isenabled() and _may_freeze():
+            if wanted and not self._frozen_here and _may_freeze():
                 self.freeze()
                 self._frozen_here = True
         try:
@@ -135,7 +137,7 @@ def is_finalizing(frame: FrameType | None) -> bool:
 
 
 def _may_freeze() -> bool:
-    return gc.get_freeze_count() < _FROZEN_BY_PYTHON
+    return collector_is_on() and gc.get_freeze_count() < _FROZEN_BY_PYTHON
 
 
 def collect() -> None:
@@ -143,5 +145,5 @@ def collect() -> None:
 
     While it is off, no finalizer of a cycle runs by itself, so nothing can come of one.
     """
-    if gc.isenabled():
+    if collector_is_on():
         gc.collect()

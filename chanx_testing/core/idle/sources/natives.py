@@ -10,6 +10,8 @@ import sys
 from types import FrameType
 from typing import ClassVar, Final
 
+from chanx_testing.core.thread_frames import collections_held
+
 _TASKS: Final = "/proc/self/task"
 _has_come = False
 
@@ -58,4 +60,5 @@ def _exist() -> bool:
         number = len(os.listdir(_TASKS))
     except OSError:
         return True  # not Linux: they cannot be counted
-    return number > len(sys._current_frames())
+    with collections_held():
+        return number > len(sys._current_frames())

@@ -31,6 +31,7 @@ from chanx_testing.core.idle.sources.parked import (
     pool_job,
     timed_wait,
 )
+from chanx_testing.core.thread_frames import collections_held
 
 # The idents of the threads that ever woke an observed loop and may do so again, and of
 # those that did so after it was said that nothing comes.
@@ -168,6 +169,10 @@ class Threads:
         return self.phrases()
 
     def _busy(self, *, strict: bool) -> list[str]:
+        with collections_held():
+            return self._look_at_all(strict=strict)
+
+    def _look_at_all(self, *, strict: bool) -> list[str]:
         owner = threading.get_ident()
         before = submissions.latest()
         look = _Look(self._baseline)
