@@ -1,6 +1,6 @@
 """Hand work over in every way there is, in random order, and count wrong verdicts.
 
-    python benchmarks/soak.py [--minutes 20] [--seed 1] [--calm]
+    python benchmarks/soak.py [--minutes 20] [--seed 1] [--burners 2] [--calm]
 
 Each round is a test of its own, with a new loop. A client sends some orders to an
 application, and each order goes through a chain of hand-overs: threads, timers, pools,
@@ -395,6 +395,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one round")
     parser.add_argument("--without", action="append", default=[], metavar="KIND")
+    parser.add_argument(
+        "--burners",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that keep the cores busy (default: one for each core)",
+    )
     parser.add_argument("--calm", action="store_true", help="leave the machine alone")
     options = parser.parse_args()
 
@@ -421,7 +427,7 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     burners = [
         context.Process(target=burn, daemon=True)
-        for _ in range(0 if options.calm else os.cpu_count() or 1)
+        for _ in range(0 if options.calm else options.burners)
     ]
     for process in burners:
         process.start()
