@@ -338,7 +338,7 @@ class Tally:
 
 async def play(number: int, dice: random.Random, world: World, tally: Tally) -> None:
     """Play one round: some orders, and a verdict after each lot of them."""
-    from chanx_testing.core.testing import WebsocketCommunicator
+    from chanx_testing.channels.testing import WebsocketCommunicator
 
     names = [name for name, _, _ in world.kinds]
     ways = {name: way for name, way, _ in world.kinds}

@@ -14,7 +14,7 @@ import asyncio
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import Context, copy_context
@@ -23,15 +23,10 @@ from types import CodeType
 from typing import Any, Final, Protocol
 
 from chanx_testing.core.idle.sources.parked import exception_not_retrieved
+from chanx_testing.core.idle.verdict import UnsafeLoopAccess, WrongVerdict
 from chanx_testing.core.replacing import Replacement, replaced
 
 _Contexts = tuple[Context, ...]
-
-ASKED: Final = "chanx_testing.asked"
-"""The key of a loop's report under which it says whether a wait has raised the error.
-
-Its value is a function that returns it, see :attr:`Crash.asked`.
-"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -97,15 +92,17 @@ def told_to(listener: "weakref.ref[Listener]") -> Iterator[None]:
     """
     global _mark
     _mark += 1
+    # The block may end with the interpreter, when the names of this module are gone.
+    listeners = _listeners
     with (
         replaced(threading.Thread, "start", "crashes", _make_start),
         replaced(threading, "excepthook", "crashes", _make_excepthook),
     ):
-        _listeners.append(listener)
+        listeners.append(listener)
         try:
             yield
         finally:
-            _listeners.remove(listener)
+            listeners.remove(listener)
 
 
 def tell(crash: Crash) -> None:
@@ -206,7 +203,10 @@ def context_of_callback(handle: object) -> Context | None:
 
 
 def crash_of_report(
-    loop: asyncio.AbstractEventLoop, report: dict[str, Any], futures: Futures | None
+    loop: asyncio.AbstractEventLoop,
+    report: dict[str, Any],
+    futures: Futures | None,
+    kept: Collection[Exception] = (),
 ) -> Crash | None:
     """Return the crash in what a loop gives to its exception handler, if any.
 
@@ -215,12 +215,20 @@ def crash_of_report(
         report: What ``call_exception_handler`` was given. The report of a task is for
             the registry of tasks.
         futures: The futures that the loop has noted; None where it notes none.
+        kept: The errors of threads that no wait on the loop has raised yet.
     """
     error = report.get("exception")
     if not isinstance(error, BaseException):
         return None
-    if (asked := report.get(ASKED)) is not None:
-        return Crash(error, "a thread that reached the loop", (), loop, asked=asked)
+    if isinstance(error, (UnsafeLoopAccess, WrongVerdict)):
+        # The next wait raises it, if there is one.
+        return Crash(
+            error,
+            "a thread that reached the event loop",
+            (),
+            loop,
+            asked=lambda: error not in kept,
+        )
     future = report.get("future")
     if isinstance(future, asyncio.Future) and futures is not None:
         return futures.crash(loop, future, error)

@@ -391,7 +391,7 @@ class IdleEventLoop(_Base):
         """Report an error, and tell it to the test that is to know of it."""
         if crashes.is_anybody_listening():
             crash = self.tasks_created.crash(self, context) or crashes.crash_of_report(
-                self, context, self.futures_created
+                self, context, self.futures_created, self.monitor.errors
             )
             if crash is not None:
                 crashes.tell(crash)

@@ -31,7 +31,6 @@ from typing import Any
 
 from chanx_testing.core.idle import handovers
 from chanx_testing.core.idle.clock import Clock, LoopClock
-from chanx_testing.core.idle.crashes import ASKED
 from chanx_testing.core.idle.current_test import Engagement
 from chanx_testing.core.idle.describe import (
     describe_stack,
@@ -195,12 +194,7 @@ class Monitor:
 
         Where no wait follows, the end of the test raises it.
         """
-        report = {
-            "message": str(error),
-            "exception": error,
-            ASKED: lambda: error not in self.errors,
-        }
-        self._loop.call_exception_handler(report)
+        self._loop.call_exception_handler({"message": str(error), "exception": error})
         for waiter in self.waiters:
             if not waiter.future.done():
                 self.waiters.remove(waiter)

@@ -14,7 +14,7 @@ innermost frame is
   condition's waiters: a thread that was notified is still *inside* ``wait`` until it
   runs, but its lock has left the waiters,
 * inside the manager of a process pool that has no pending work,
-* ``Thread.join`` without a timeout, of a thread that has not ended.
+* ``Thread.join`` without a timeout, of a thread that has not run its last instruction.
 """
 
 import asyncio
@@ -119,7 +119,14 @@ def _is_joining(frame: FrameType) -> bool:
         )
     if code is JOIN:
         values = frame.f_locals
-        return values["timeout"] is None and not values["self"]._handle.is_done()
+        thread = values["self"]
+        # Between the last instruction of a thread and the notice of its end it has no
+        # frame, and nobody would be busy. It leaves the list of threads before that.
+        return (
+            values["timeout"] is None
+            and not thread._handle.is_done()
+            and thread in threading.enumerate()
+        )
     return False
 
 

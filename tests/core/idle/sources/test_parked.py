@@ -34,6 +34,8 @@ def settles(thread: threading.Thread, expected: bool) -> bool:
 def test_every_detail_is_there() -> None:
     assert parked.WORKER is not None
     assert parked.CONDITION_WAIT is not None
+    assert parked.JOIN is not None
+    assert (parked.JOIN_LOCK is not None) is (sys.version_info < (3, 13))
     import concurrent.futures.process  # noqa: F401 - looked up when it is there
 
     assert parked._manager_code() is not None
@@ -96,6 +98,25 @@ def test_a_wait_with_a_limit_ends_by_itself() -> None:
         time.sleep(0.001)
     stop.set()
     thread.join()
+
+
+def test_a_thread_that_waits_for_the_end_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = threading.Event()
+    worker = threading.Thread(target=stop.wait)
+    worker.start()
+    joiner = threading.Thread(target=worker.join)
+    joiner.start()
+    assert settles(joiner, True)
+    if sys.version_info >= (3, 13):
+        # As a thread is for a moment that has run its last instruction.
+        others = [thread for thread in threading.enumerate() if thread is not worker]
+        with monkeypatch.context() as patch:
+            patch.setattr(threading, "enumerate", lambda: others)
+            assert not parked.is_parked(frame_of(joiner))
+    stop.set()
+    joiner.join()
 
 
 @pytest.mark.slow

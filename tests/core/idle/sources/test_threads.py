@@ -280,6 +280,25 @@ def test_a_thread_that_waits_for_the_end_of_another_has_nothing_in_hand() -> Non
 
 
 @on_idle_loop
+async def test_the_end_of_a_thread_that_another_waits_for_is_never_missed() -> None:
+    """Between its last instruction and the notice of its end it is nowhere."""
+    loop = asyncio.get_running_loop()
+    with fine_switching():
+        for _ in range(1000):
+            seen: list[str] = []
+            worker = threading.Thread(target=int)
+            worker.start()
+
+            def join(worker: threading.Thread = worker, seen: Any = seen) -> None:
+                worker.join()
+                loop.call_soon_threadsafe(seen.append, "ended")
+
+            threading.Thread(target=join).start()
+            await proof()
+            assert seen == ["ended"]
+
+
+@on_idle_loop
 async def test_a_busy_thread_is_named_with_its_place() -> None:
     stop = threading.Event()
 
