@@ -27,8 +27,8 @@ MODULES: Final = (
 """The top-level modules in which such threads begin."""
 
 
-def is_bystander(frame: FrameType) -> bool:
-    """Return whether a thread is one of a tool, and runs no code of the user's.
+def library_begun_in(frame: FrameType) -> str | None:
+    """Return the module in which a thread began; None if it runs code of the user's.
 
     Args:
         frame: The innermost frame of the thread.
@@ -37,11 +37,16 @@ def is_bystander(frame: FrameType) -> bool:
     link: FrameType | None = frame
     while link is not None:
         if not is_library(link.f_code):
-            return False
+            return None
         module = _module_of(link)
         if module is not None:
             begun_in = module
         link = link.f_back
+    return begun_in
+
+
+def is_bystander(begun_in: str | None) -> bool:
+    """Return whether a thread that began in this module is one of a tool."""
     return begun_in is not None and begun_in.partition(".")[0] in MODULES
 
 

@@ -37,6 +37,16 @@ class Observed(Protocol):
         """
 
 
+def is_observed(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether more is known of a loop than asyncio says."""
+    return _monitor(loop) is not None
+
+
+def _monitor(loop: asyncio.AbstractEventLoop) -> Observed | None:
+    monitor = getattr(loop, "monitor", None)
+    return monitor if isinstance(monitor, Observed) else None
+
+
 def sleeping_loop(frame: FrameType) -> asyncio.AbstractEventLoop | None:
     """Return the loop in whose ``select`` a thread is, if it is in one.
 
@@ -89,8 +99,8 @@ def may_act(
     if ready_callbacks(loop) != 0:
         # Also where it cannot be read.
         return "its event loop has callbacks to run"
-    monitor = getattr(loop, "monitor", None)
-    if isinstance(monitor, Observed):
+    monitor = _monitor(loop)
+    if monitor is not None:
         return monitor.acts_before(until, rank, trusted)
     when = _next_timer(loop)
     if when is None or when <= until:

@@ -21,8 +21,12 @@ from typing import Any, ClassVar, Final
 from chanx_testing.core.idle.describe import caller_place
 from chanx_testing.core.idle.sources.parked import RUN_IN_EXECUTOR, WRAP_FUTURE
 
-# Modules whose futures are completed by threads of their own.
-_MODULES_WITH_THREADS: Final = frozenset({"aiosqlite.core"})
+MODULES_WITH_THREADS: Final = frozenset({"aiosqlite.core"})
+"""Modules whose futures are completed by threads of their own.
+
+Such a thread does nothing but that: while no such future is pending, it has nothing in
+hand.
+"""
 
 
 class Promises:
@@ -53,7 +57,7 @@ class Promises:
             kind = "the future of work elsewhere"
         elif "create_future" not in code.co_names:
             kind = "a future of native code"
-        elif maker.f_globals.get("__name__") in _MODULES_WITH_THREADS:
+        elif maker.f_globals.get("__name__") in MODULES_WITH_THREADS:
             kind = f"a future of {maker.f_globals['__name__']}"
         else:
             return

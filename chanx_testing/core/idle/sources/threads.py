@@ -31,6 +31,7 @@ from chanx_testing.core.idle.sources.parked import (
     pool_job,
     timed_wait,
 )
+from chanx_testing.core.idle.sources.promises import MODULES_WITH_THREADS
 from chanx_testing.core.thread_frames import collections_held
 
 # The idents of the threads that ever woke an observed loop and may do so again, and of
@@ -57,6 +58,8 @@ class _Look:
         trusted: The threads that are taken for quiet though it is not proved.
         receiving: Those of them that may be handed something unseen.
         asleep: What the kernel says of those of them that are in native code.
+        answering: The threads that do nothing but keep promises.
+        sees_all_promises: Whether no loop sleeps whose promises are not known.
     """
 
     def __init__(self, baseline: Baseline) -> None:
@@ -64,6 +67,8 @@ class _Look:
         self.trusted: set[int] = set()
         self.receiving: set[int] = set()
         self.asleep: dict[int, object] = {}
+        self.answering: list[tuple[int, FrameType, str]] = []
+        self.sees_all_promises = True
 
 
 class _WakingThread:
@@ -192,6 +197,8 @@ class Threads:
                 resting.append((ident, frame, frame.f_lasti))
             else:
                 busy.append((ident, frame, reason))
+        if not look.sees_all_promises:
+            busy += look.answering
         threads = threading.enumerate()
         # A thread that is being started has no frame yet.
         starting = [
@@ -255,16 +262,22 @@ class Threads:
         known = ident not in _distrusted_threads and look.baseline.knows(ident, frame)
         loop = other_loops.sleeping_loop(frame)
         if loop is not None:
+            look.sees_all_promises &= other_loops.is_observed(loop)
             watched = look.baseline.descriptors(ident, frame) if known else frozenset()
             reason = other_loops.may_act(loop, self.until, self.rank, watched)
             if reason is None and watched:
                 look.trusted.add(ident)
                 look.receiving.add(ident)
             return reason
-        if is_idle_server(frame) or bystanders.is_bystander(frame):
+        begun_in = bystanders.library_begun_in(frame)
+        if is_idle_server(frame) or bystanders.is_bystander(begun_in):
             return None
         if known and self._keeps_to_itself(ident, frame, wait, look):
             look.trusted.add(ident)
+            return None
+        if begun_in in MODULES_WITH_THREADS:
+            # What it has in hand is a promise, of this loop or of another one.
+            look.answering.append((ident, frame, ""))
             return None
         return ""
 
