@@ -60,13 +60,11 @@ ITEM_RUN: CodeType | None = _code_with(
 RUN_ONCE: CodeType | None = _code_with(
     getattr(asyncio.BaseEventLoop, "_run_once", None), {"self"}
 )
-# Python 3.11 and 3.12 wait for a lock that the thread holds; later versions have a
-# handle.
-JOIN_LOCK: CodeType | None = _code_with(
+# Where a thread is that joins another. Python 3.11 and 3.12 have a method for the wait.
+JOIN: CodeType | None = _code_with(
     getattr(threading.Thread, "_wait_for_tstate_lock", None),
-    {"block", "timeout", "lock"},
-)
-JOIN: CodeType | None = _code_with(threading.Thread.join, {"self", "timeout"})
+    {"self", "block", "timeout"},
+) or _code_with(threading.Thread.join, {"self", "timeout"})
 SERVE_FOREVER: CodeType | None = _code_with(
     socketserver.BaseServer.serve_forever, {"self"}
 )
@@ -111,23 +109,15 @@ def is_parked(frame: FrameType) -> bool:
 
 def _is_joining(frame: FrameType) -> bool:
     """Return whether a thread waits, without a limit, for one that has not ended."""
-    code = frame.f_code
-    if code is JOIN_LOCK:
-        values = frame.f_locals
-        return bool(
-            values["block"] and values["timeout"] == -1 and values["lock"].locked()
-        )
-    if code is JOIN:
-        values = frame.f_locals
-        thread = values["self"]
-        # Between the last instruction of a thread and the notice of its end it has no
-        # frame, and nobody would be busy. It leaves the list of threads before that.
-        return (
-            values["timeout"] is None
-            and not thread._handle.is_done()
-            and thread in threading.enumerate()
-        )
-    return False
+    if frame.f_code is not JOIN:
+        return False
+    values = frame.f_locals
+    if values["timeout"] not in (None, -1) or not values.get("block", True):
+        return False
+    # Not the lock or the handle of the thread: for a moment after its last instruction
+    # it has no frame, and then the lock is held by whoever joins it and has not run
+    # yet. It leaves the list of threads before that.
+    return values["self"] in threading.enumerate()
 
 
 class TimedWait(NamedTuple):

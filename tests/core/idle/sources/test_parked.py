@@ -35,7 +35,7 @@ def test_every_detail_is_there() -> None:
     assert parked.WORKER is not None
     assert parked.CONDITION_WAIT is not None
     assert parked.JOIN is not None
-    assert (parked.JOIN_LOCK is not None) is (sys.version_info < (3, 13))
+    assert ("block" in parked.JOIN.co_varnames) is (sys.version_info < (3, 13))
     import concurrent.futures.process  # noqa: F401 - looked up when it is there
 
     assert parked._manager_code() is not None
@@ -109,12 +109,11 @@ def test_a_thread_that_waits_for_the_end_of_another(
     joiner = threading.Thread(target=worker.join)
     joiner.start()
     assert settles(joiner, True)
-    if sys.version_info >= (3, 13):
-        # As a thread is for a moment that has run its last instruction.
-        others = [thread for thread in threading.enumerate() if thread is not worker]
-        with monkeypatch.context() as patch:
-            patch.setattr(threading, "enumerate", lambda: others)
-            assert not parked.is_parked(frame_of(joiner))
+    # As it is for a moment after the last instruction of the worker.
+    others = [thread for thread in threading.enumerate() if thread is not worker]
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "enumerate", lambda: others)
+        assert not parked.is_parked(frame_of(joiner))
     stop.set()
     joiner.join()
 
