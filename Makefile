@@ -97,7 +97,7 @@ soak: $(VENV)/.installed-test ## Hand work over in every way for 20 minutes (SOA
 	$(PY) benchmarks/soak.py $(SOAKARGS)
 
 bench: $(VENV)/.installed-test ## Run each benchmark
-	@for file in benchmarks/[!_]*.py; do \
+	@for file in benchmarks/bench_*.py; do \
 		[ -e "$$file" ] || { echo "There is no benchmark yet."; break; }; \
 		echo "== $$file"; $(PY) "$$file" || exit 1; \
 	done

@@ -22,7 +22,7 @@ HEAD = """
         communicator = communicator or client()
         await communicator.connect()
         await communicator.send_to("go")
-        await communicator.wait_until_idle(0.1)
+        await communicator.wait_until_idle(5)
 """
 
 
@@ -101,7 +101,7 @@ def test_what_is_expected_passes(run: Callable[..., pytest.RunResult]) -> None:
         await communicator.connect()
         await communicator.disconnect()
         communicator.expect_errors(LookupError)
-        await asyncio.wait([communicator.scope["kept"]])
+        await crashing.released()
 
     async def test_caught():
         communicator = client(crashing.kept_task)
@@ -221,10 +221,10 @@ def test_a_connection_of_the_module_fails_the_test_that_uses_it(
 
     async def test_second(connected):
         await connected.send_to("go")
-        await connected.wait_until_idle(0.1)
+        await connected.wait_until_idle(5)
 
     async def test_third(connected):
-        await connected.wait_until_idle(0.1)
+        await connected.wait_until_idle(5)
     """
     )
     result.assert_outcomes(passed=2, failed=1)

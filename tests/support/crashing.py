@@ -22,9 +22,25 @@ async def aboom():
     boom()
 
 
-async def aboom_later():
-    await asyncio.sleep(0.01)
+_held_up = []
+
+
+async def aboom_when_released():
+    """Fail as soon as the test says so, by ``released()``."""
+    gate = asyncio.Event()
+    _held_up.append((gate, asyncio.current_task()))
+    await gate.wait()
     boom()
+
+
+async def released():
+    """Let fail what waits for it on this loop, and return when it has."""
+    here = [each for each in _held_up if each[1].get_loop() is asyncio.get_event_loop()]
+    _held_up.clear()
+    for gate, _ in here:
+        gate.set()
+    if here:
+        await asyncio.wait([task for _, task in here])
 
 
 def when_asked(step):
@@ -116,7 +132,7 @@ async def kept_task(scope):
 async def after_disconnect(scope, receive, send):
     """Leave a task behind that fails when the connection has ended."""
     await apps.silent(scope, receive, send)
-    scope["kept"] = asyncio.create_task(aboom_later())
+    scope["kept"] = asyncio.create_task(aboom_when_released())
 
 
 async def outliving(scope, receive, send):
@@ -126,7 +142,7 @@ async def outliving(scope, receive, send):
 
 
 class WithLifespan:
-    """Starts a task in its lifespan, which fails a little later."""
+    """Starts a task in its lifespan, which fails when it is released."""
 
     lifespan = True
 
@@ -135,7 +151,7 @@ class WithLifespan:
             await apps.silent(scope, receive, send)
             return
         await receive()
-        scope["state"]["kept"] = asyncio.create_task(aboom_later())
+        scope["state"]["kept"] = asyncio.create_task(aboom_when_released())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

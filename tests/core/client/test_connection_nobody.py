@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from chanx_testing.core.client import errors
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from tests.support import apps
+from tests.support.idle import LONG
 
 
 class Anything(BaseModel):
@@ -182,7 +183,7 @@ async def test_a_close_is_asserted_where_there_was_one(state: State) -> None:
 @pytest.mark.parametrize("state", NOBODY, ids=name_of)
 async def test_questions_are_answered(state: State) -> None:
     communicator = await state()
-    assert await communicator.wait_until_idle(0.1)
+    assert await communicator.wait_until_idle(LONG)
     await communicator.disconnect()
     await communicator.disconnect()
 

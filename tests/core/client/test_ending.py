@@ -19,6 +19,7 @@ from chanx_testing.core.trace import timeline
 from chanx_testing.core.trace.timeline import timeline_of_test
 from tests.support import apps, crashing
 from tests.support.crashing import Lost
+from tests.support.idle import LONG
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +40,8 @@ async def conversation(name):
         await communicator.disconnect()
     else:
         await communicator.send_to("go")
-    await communicator.wait_until_idle(0.1)
-    if name in ("after_disconnect", "in_lifespan"):
-        await asyncio.sleep(0.02)
+    await communicator.wait_until_idle(LONG)
+    await crashing.released()
 
 
 class Test:
@@ -145,8 +145,8 @@ class TestSeen:
                 await communicator.send_input(leave)
             else:
                 await communicator.send_to("go")
-            await communicator.wait_until_idle(0.1)
-            await asyncio.sleep(0.02)
+            await communicator.wait_until_idle(LONG)
+            await crashing.released()
 
         with begun() as test:
             asyncio.run(conversation())
@@ -174,8 +174,8 @@ class TestSeen:
             communicator = client(getattr(crashing, name))
             await communicator.connect()
             await communicator.send_to("go")
-            await communicator.wait_until_idle(0.1)
-            await asyncio.sleep(0.02)
+            await communicator.wait_until_idle(LONG)
+            await crashing.released()
             with pytest.raises(LookupError):
                 await communicator.disconnect()
 
@@ -260,7 +260,7 @@ class TestAttribution:
         async def main():
             async with client(application) as communicator:
                 await communicator.send_to("go")
-                await asyncio.sleep(0.02)
+                await communicator.wait_until_idle(LONG)
 
         with begun() as test:
             loop = asyncio.new_event_loop()
@@ -425,7 +425,7 @@ class TestConnectionOfSeveralTests:
 
             async def use():
                 await communicator.send_to("go")
-                await communicator.wait_until_idle(0.1)
+                await communicator.wait_until_idle(LONG)
 
             with begun() as second:
                 runner.run(use())
@@ -491,8 +491,8 @@ class TestLifespan:
     def test_its_block_raises_what_failed_in_it(self):
         async def main():
             with pytest.raises(Lost):
-                async with lifespan(crashing.in_lifespan) as state:
-                    await asyncio.wait([state["kept"]])
+                async with lifespan(crashing.in_lifespan):
+                    await crashing.released()
 
         with begun() as test:
             asyncio.run(main())
@@ -500,8 +500,8 @@ class TestLifespan:
 
     def test_a_failure_of_the_block_stays_the_headline(self):
         async def main():
-            async with lifespan(crashing.in_lifespan) as state:
-                await asyncio.wait([state["kept"]])
+            async with lifespan(crashing.in_lifespan):
+                await crashing.released()
                 raise ZeroDivisionError
 
         with begun() as test:
@@ -515,8 +515,8 @@ class TestLifespan:
 
         async def main():
             main.block = lifespan(crashing.in_lifespan)
-            state = await main.block.__aenter__()
-            await asyncio.wait([state["kept"]])
+            await main.block.__aenter__()
+            await crashing.released()
 
         with begun() as test, asyncio.Runner() as runner:
             runner.run(main())
@@ -526,11 +526,11 @@ class TestLifespan:
     def test_a_later_test_that_connects_to_it_is_failed(self):
         async def begin():
             begin.block = lifespan(crashing.in_lifespan)
-            begin.state = await begin.block.__aenter__()
+            await begin.block.__aenter__()
 
         async def connect():
             async with client(crashing.in_lifespan):
-                await asyncio.wait([begin.state["kept"]])
+                await crashing.released()
 
         # A loop that serves both tests, as one of a whole module does.
         runner = asyncio.Runner()
