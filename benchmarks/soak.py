@@ -46,8 +46,11 @@ Next = Callable[[], None]
 
 
 def burn() -> None:
-    while True:
-        pass
+    # Not longer than the soak, however that ends.
+    parent = os.getppid()
+    while os.getppid() == parent:
+        for _ in range(1_000_000):
+            pass
 
 
 def nap(dice: random.Random) -> float:

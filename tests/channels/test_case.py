@@ -453,7 +453,7 @@ class TestMistakes:
 
         text = failure(Pair)
         assert "Pair.get_ws_headers() must return the headers" in text
-        assert "create_user_and_ws_headers() returns is 'user, headers'" in text
+        assert "create_user_and_ws_headers() returns 'user, headers'" in text
 
     def test_headers_that_are_none(self):
         class Nothing(Case):

@@ -115,6 +115,15 @@ async def thread(scope):
 
 
 @when_asked
+async def loop_of_a_thread(scope):
+    async def work():
+        asyncio.get_running_loop().call_soon(boom)
+        await asyncio.sleep(0)
+
+    threading.Thread(target=lambda: asyncio.run(work())).start()
+
+
+@when_asked
 async def context_of_its_own(scope):
     asyncio.create_task(aboom(), context=Context())  # noqa: RUF006 - nobody holds it
 
@@ -170,6 +179,7 @@ BESIDE = {
     "future_in_a_cycle": future_in_a_cycle,
     "handed_over": handed_over,
     "thread": thread,
+    "loop_of_a_thread": loop_of_a_thread,
     "context_of_its_own": context_of_its_own,
     "task": task,
     "kept_task": kept_task,

@@ -9,10 +9,12 @@ from typing import Any, Protocol, cast
 
 from asgiref.compatibility import guarantee_single_callable
 
+from chanx_testing.core import idle
 from chanx_testing.core.client.ending import ending_here
 from chanx_testing.core.client.ending_tasks import end_tasks
 from chanx_testing.core.client.failures import Failures, says_client_left
 from chanx_testing.core.client.frame_queue import AsgiMessage
+from chanx_testing.core.client.last_frames import cancel_when_handled
 from chanx_testing.core.client.watcher import Watcher
 from chanx_testing.core.idle.describe import describe_task
 from chanx_testing.core.idle.sources.parked import was_retrieved
@@ -90,6 +92,9 @@ class Peer(Protocol):
 
     def stop(self) -> None:
         """Cancel it, from any thread; do not wait for it."""
+
+    def abandon(self) -> None:
+        """End it when it has handled what it was sent; nobody holds the client now."""
 
     async def cancel(self) -> bool:
         """Cancel it, wait for its end, and return whether it let itself be cancelled.
@@ -181,8 +186,19 @@ class ApplicationUnderTest:
         try:
             with guard:
                 return await self.application(scope, receive, send)
-        except (asyncio.CancelledError, KeyboardInterrupt):
+        except KeyboardInterrupt:
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # As an error of its own: a test that is raised this would be cancelled.
+            ended = RuntimeError(
+                "The application ended with a CancelledError, but nobody has cancelled "
+                "it: what it awaited was cancelled, and it did not catch that."
+            )
+            self._crashed(ended)
+            raise ended from error
         except SystemExit as error:
             self._crashed(error)
             # A task that raises SystemExit ends its loop at once, with the test in it.
@@ -236,13 +252,20 @@ class ApplicationUnderTest:
 
     def stop(self) -> None:
         """Cancel the application, from any thread; do not wait for it."""
+        self._end_by(asyncio.Task.cancel)
+
+    def abandon(self) -> None:
+        """Cancel the application when it has handled what it was sent; see `stop`."""
+        self._end_by(_cancel_when_handled)
+
+    def _end_by(self, end: "Callable[[asyncio.Task[Any]], object]") -> None:
         self._watcher.dropped = True
         # The loop may be closed already; then nothing is left to cancel.
         with suppress(RuntimeError):
             if _running_loop() is self._loop:
-                self.task.cancel()
+                end(self.task)
             else:
-                self._loop.call_soon_threadsafe(self.task.cancel)
+                self._loop.call_soon_threadsafe(end, self.task)
 
     async def cancel(self) -> bool:
         """Cancel the application, as :func:`end_tasks` does.
@@ -260,6 +283,16 @@ class ApplicationUnderTest:
     def failed_tasks(self) -> list[tuple[str, BaseException]]:
         """Return the tasks of the application that failed with nobody waiting."""
         return self._watcher.failed_tasks()
+
+
+def _cancel_when_handled(task: "asyncio.Task[Any]") -> None:
+    loop = task.get_loop()
+    # Where it is being cancelled already, the loop is at its end.
+    if idle.is_supported(loop) and not (task.done() or task.cancelling()):
+        # In a context of its own: it is no task of the test or of an application.
+        loop.create_task(cancel_when_handled(task), context=Context())
+    else:
+        task.cancel()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -552,13 +552,14 @@ class Connection:
         await self.settle(deadline)
 
     def abandon(self) -> None:
-        """Cancel the application of a client that nobody holds any more.
+        """End the application of a client that nobody holds any more.
 
+        It handles first what it was sent: a crash then fails the test all the same.
         A finalizer calls it, in any thread, and perhaps after the loop was closed.
         """
         self.output_queue.forget_owner()
         if self.started and not self.ended:
-            self.peer.stop()
+            self.peer.abandon()
 
     def unseen_errors(self) -> list[BaseException]:
         """Take what went wrong and was not seen; see :meth:`Failures.unseen`.
@@ -600,7 +601,8 @@ class Connection:
         if self.started:
             closing.append(self.peer.describe())
         if unread := self.output_queue.qsize():
-            closing.append(f"{unread} frames not received yet")
+            frames = "1 frame" if unread == 1 else f"{unread} frames"
+            closing.append(f"{frames} not received yet")
         self.transcript.add_to(error, closing)
 
     def raise_crash(self) -> None:

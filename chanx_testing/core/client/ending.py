@@ -19,11 +19,13 @@ from chanx_testing.core.client.errors import (
     raise_first,
     warn_of_leftovers,
 )
+from chanx_testing.core.client.last_frames import handled
 from chanx_testing.core.client.watcher import Watcher, watcher_in
 from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.crashes import Crash
 from chanx_testing.core.idle.describe import describe_task, is_of_a_package
 from chanx_testing.core.idle.loop import IdleEventLoop
+from chanx_testing.core.idle.verdict import UnsafeLoopAccess, WrongVerdict
 from chanx_testing.core.trace.showing import show_error
 from chanx_testing.core.trace.timeline import (
     Timeline,
@@ -72,6 +74,8 @@ class EndOfTest:
         self._ended_with_loop: list[str] = []
         # The applications that the test has not ended, once it is over.
         self._going_on: set[asyncio.Task[Any] | None] = set()
+        # Whether a loop runs once more, for what the test has sent last.
+        self._handling = False
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(crashes.told_to(weakref.ref(self)))
         self._mark = crashes.mark()
@@ -112,6 +116,8 @@ class EndOfTest:
         """See what goes on; see :class:`~chanx_testing.core.idle.crashes.Listener`."""
         if loop not in self._loops:
             return
+        if not closing:
+            self._let_last_frames_be_handled(loop)
         for task, where in tuple(self._left.items()):
             if task.done():
                 del self._left[task]
@@ -119,6 +125,21 @@ class EndOfTest:
                     self._ended_with_loop.append(where)
         for task in self._leftover_tasks():
             self._left.setdefault(task, describe_task(task))
+
+    def _let_last_frames_be_handled(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._handling or not isinstance(loop, IdleEventLoop) or loop.is_closed():
+            return
+        if not any(task.get_loop() is loop for task in self.going_on()):
+            return
+        self._handling = True
+        try:
+            loop.run_until_complete(handled())
+        except (UnsafeLoopAccess, WrongVerdict) as error:
+            # Raised here it would take the place of what the test itself has raised.
+            place = "a thread that reached the event loop"
+            self._elsewhere.append(Crash(error, place, (), loop))
+        finally:
+            self._handling = False
 
     def _leftover_tasks(self) -> "list[asyncio.Task[Any]]":
         """Return the tasks that go on after the applications that started them.

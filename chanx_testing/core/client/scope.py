@@ -41,11 +41,21 @@ def checked_headers(headers: Any) -> list[tuple[bytes, bytes]]:
         ):
             raise TypeError(
                 f"Each header is a pair of bytes, such as (b'origin', b'http://x'), "
-                f"not {type(pair).__name__}. What create_user_and_ws_headers() returns "
-                f"is 'user, headers'."
+                f"not {_kind_of(pair)}."
             )
         found.append((pair[0], pair[1]))
     return found
+
+
+def _kind_of(pair: object) -> str:
+    """Return what a header is that is no pair of bytes; its values may be secrets."""
+    kind = type(pair).__name__
+    if isinstance(pair, tuple | list):
+        inner = ", ".join(type(part).__name__ for part in pair)
+        return f"a {kind} of {inner or 'nothing'}"
+    if hasattr(pair, "pk"):
+        return f"{kind}: create_user_and_ws_headers() returns 'user, headers'"
+    return kind
 
 
 def websocket_scope(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any, Final, Protocol
 
@@ -106,7 +106,14 @@ def told_to(listener: "weakref.ref[Listener]") -> Iterator[None]:
 
 
 def tell(crash: Crash) -> None:
-    """Tell a crash to the first listener whose it is."""
+    """Tell a crash to the first listener whose it is.
+
+    In the thread in which it was reported: whoever started that thread, to run a loop
+    in it, may have begun it.
+    """
+    known = _starts.get(threading.current_thread())
+    if known is not None and not any(each is known[0] for each in crash.contexts):
+        crash = replace(crash, contexts=(*crash.contexts, known[0]))
     for reference in reversed(tuple(_listeners)):
         listener = reference()
         if listener is not None and listener.crashed(crash):

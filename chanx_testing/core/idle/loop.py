@@ -206,7 +206,7 @@ class IdleEventLoop(_Base):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Schedule a callback; report a thread that is not the loop's own."""
-        if self._owner is not None and get_ident() != self._owner:
+        if self._acting and get_ident() != self._owner:
             return self._call_soon_from_outside(callback, args, context)
         self.monitor.activity += 1
         # Not super(): this is called for each step of each task, and super() costs
@@ -222,7 +222,7 @@ class IdleEventLoop(_Base):
     ) -> asyncio.TimerHandle:
         """Set a timer; report a thread that is not the loop's own."""
         handle = _Base.call_at(self, when, callback, *args, context=context)
-        if self._owner is not None and get_ident() != self._owner:
+        if self._acting and get_ident() != self._owner:
             self._note_unsafe_access()
         self.monitor.activity += 1
         self.monitor.timers.add(handle, callback)
@@ -301,6 +301,8 @@ class IdleEventLoop(_Base):
         *args: Any,
     ) -> "asyncio.Future[Any]":
         """Run a function in an executor, and count it until its result is here."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
         if executor is None:
             executor = self._default_pool()
         result = self.jobs.run(self, super().run_in_executor, executor, func, args)

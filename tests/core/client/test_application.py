@@ -1,11 +1,13 @@
 """What counts as an application, and what as its end."""
 
+import asyncio
 import contextvars
 
 import pytest
 
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.failures import says_client_left
+from tests.support import apps
 
 
 class WebSocketDisconnect(Exception):
@@ -30,6 +32,34 @@ def reading(error, *, reads):
 
 
 # Its end.
+
+
+async def test_a_cancellation_that_nobody_has_asked_for_is_a_crash():
+    """What it awaited was cancelled, and it died of that."""
+
+    async def application(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        helper = asyncio.create_task(asyncio.Event().wait())
+        helper.cancel()
+        await helper
+
+    communicator = WebsocketCommunicator(application, "/")
+    await communicator.connect()
+    await communicator.send_to("go")
+    with pytest.raises(RuntimeError, match="nobody has cancelled it") as caught:
+        await communicator.receive_nothing()
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    await communicator.disconnect()
+
+
+async def test_one_that_the_test_cancels_is_none():
+    communicator = WebsocketCommunicator(apps.silent, "/")
+    await communicator.connect()
+    communicator.stop()
+    await communicator.wait_until_idle()
+    await communicator.disconnect()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class EchoServer:
     def stop(self):
         self.task.cancel()
 
+    abandon = stop
+
     async def cancel(self):
         self.task.cancel()
         await asyncio.wait([self.task])

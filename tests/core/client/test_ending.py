@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from chanx_testing.core import idle
+from chanx_testing.core.client import last_frames
 from chanx_testing.core.client.communicator import WebsocketCommunicator
 from chanx_testing.core.client.errors import LeftoverTaskWarning
 from chanx_testing.core.client.lifespan import lifespan
@@ -98,6 +99,78 @@ class TestCrashes:
             headline = AssertionError("the test has failed")
             test.end(headline)
         assert any("Also raised: Lo" in note for note in headline.__notes__)
+
+
+class TestLastFrames:
+    """What a test sends last is handled, although nobody waits for it."""
+
+    @staticmethod
+    async def application(scope, receive, send):
+        await apps.accept(receive, send)
+        await receive()
+        await asyncio.to_thread(int)
+        crashing.boom()
+
+    async def send(self):
+        communicator = client(self.application)
+        await communicator.connect()
+        await communicator.send_to("last")
+        return communicator
+
+    async def drop(self):
+        await self.send()
+
+    @pytest.mark.parametrize("name", ["send", "drop"])
+    def test_where_the_loop_is_closed(self, name):
+        with begun() as test:
+            kept = asyncio.run(getattr(self, name)())
+            with pytest.raises(Lost):
+                test.end()
+        assert (kept is None) is (name == "drop")
+
+    @pytest.mark.parametrize("name", ["send", "drop"])
+    def test_where_the_loop_goes_on(self, name):
+        with begun() as test, asyncio.Runner() as runner:
+            kept = runner.run(getattr(self, name)())
+            with pytest.raises(Lost):
+                test.end(last=False)
+        assert (kept is None) is (name == "drop")
+
+    def test_an_application_that_never_rests_is_cancelled(self, monkeypatch):
+        monkeypatch.setattr(last_frames, "WORK_SECONDS", 0.01)
+        ended = []
+
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            try:
+                while True:  # noqa: ASYNC110 - it never rests
+                    await asyncio.sleep(0)
+            finally:
+                ended.append("cancelled")
+
+        async def main():
+            await client(application).connect()
+
+        with begun() as test, asyncio.Runner() as runner:
+            runner.run(main())
+            test.end()
+            assert ended == ["cancelled"]
+
+    def test_work_that_goes_on_is_given_up(self, monkeypatch):
+        monkeypatch.setattr(last_frames, "WORK_SECONDS", 0.01)
+        stop = threading.Event()
+
+        async def application(scope, receive, send):
+            await apps.accept(receive, send)
+            await asyncio.to_thread(stop.wait)
+
+        async def main():
+            await client(application).connect()
+
+        with begun() as test, asyncio.Runner() as runner:
+            runner.run(main())
+            test.end()
+            stop.set()
 
 
 class TestContradicted:

@@ -14,7 +14,7 @@ from chanx_testing.core.idle import (
     wait,
     wait_until_idle,
 )
-from tests.support.idle import LONG, at_once, on_idle_loop, proof
+from tests.support.idle import LONG, at_once, engaged_loop, on_idle_loop, proof
 
 
 @on_idle_loop
@@ -150,5 +150,37 @@ def test_unsafe_access_in_debug_mode_neither_hangs_nor_is_lost() -> None:
         thread.join()
         await receiver
 
-    with asyncio.Runner(loop_factory=IdleEventLoop, debug=True) as runner:
+    with asyncio.Runner(loop_factory=engaged_loop, debug=True) as runner:
         runner.run(main())
+
+
+class TestBystander:
+    """A test that uses no connection of ours: the loop does what asyncio's does."""
+
+    def test_debug_mode_refuses_a_call_from_another_thread(self) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            with pytest.raises(RuntimeError, match="Non-thread-safe operation"):
+                await asyncio.to_thread(loop.call_soon, int)
+
+        with asyncio.Runner(loop_factory=IdleEventLoop, debug=True) as runner:
+            runner.run(main())
+
+    def test_nobody_is_told_of_unsafe_access(self) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            told: list[object] = []
+            loop.set_exception_handler(lambda _, context: told.append(context))
+            await asyncio.to_thread(loop.call_soon, int)
+            await asyncio.to_thread(loop.call_later, 0, int)
+            await asyncio.sleep(0)
+            assert told == []
+
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            runner.run(main())
+
+    def test_a_closed_loop_says_so(self) -> None:
+        loop = IdleEventLoop()
+        loop.close()
+        with pytest.raises(RuntimeError, match="Event loop is closed"):
+            loop.run_in_executor(None, int)

@@ -63,12 +63,14 @@ class _Known:
             have a frame of the same identity later, with the same code.
         place: Where it was; None for the thread that took the baseline.
         descriptors: What its event loop watched, if it waited in one.
+        tasks: Where the tasks of that loop waited.
     """
 
     thread: "weakref.ref[threading.Thread] | None"
     root: FrameType | None
     place: Place | None
     descriptors: frozenset[other_loops.Descriptor]
+    tasks: frozenset[other_loops.TaskPlace]
 
 
 class Baseline:
@@ -96,6 +98,7 @@ class Baseline:
                 outermost(frame) if thread is None and not here else None,
                 None if here else place_of(frame),
                 frozenset() if here else other_loops.watched_descriptors(frame),
+                frozenset() if here else other_loops.waiting_tasks(frame),
             )
         # This very frame is among them, and holds the variable.
         del frames, frame
@@ -128,9 +131,15 @@ class Baseline:
     def descriptors(
         self, ident: int, frame: FrameType
     ) -> frozenset[other_loops.Descriptor]:
-        """Return the descriptors that the event loop of a thread watched then."""
+        """Return the descriptors that the event loop of a thread watched then.
+
+        None of them if one of its tasks waits elsewhere now: that one was handed
+        something, and what it waits for may come over an old connection.
+        """
         known = self._find(ident, frame)
-        return frozenset() if known is None else known.descriptors
+        if known is None or not known.tasks >= other_loops.waiting_tasks(frame):
+            return frozenset()
+        return known.descriptors
 
     def _find(self, ident: int, frame: FrameType) -> _Known | None:
         known = self._threads.get(ident)

@@ -73,6 +73,35 @@ def watched_descriptors(frame: FrameType) -> frozenset[Descriptor]:
     return frozenset() if loop is None else frozenset(map(identify, _keys(loop)))
 
 
+TaskPlace = tuple[tuple[int, int], ...]
+"""Where a task waits: each coroutine on the way there, with its instruction."""
+
+
+def waiting_tasks(frame: FrameType) -> frozenset[TaskPlace]:
+    """Return where the tasks wait of the loop in whose select a thread is.
+
+    A task that a loop was handed, or one of its own that has been woken and waits
+    elsewhere, waits for something that it was not waiting for before.
+    """
+    loop = sleeping_loop(frame)
+    return frozenset() if loop is None else tasks_of(loop)
+
+
+def tasks_of(loop: asyncio.AbstractEventLoop) -> frozenset[TaskPlace]:
+    """Return where the tasks of a loop wait that is at rest."""
+    return frozenset(_place_of(task) for task in asyncio.all_tasks(loop))
+
+
+def _place_of(task: "asyncio.Task[Any]") -> TaskPlace:
+    place: list[tuple[int, int]] = []
+    link: Any = task.get_coro()
+    while link is not None and len(place) < 100:
+        inner = getattr(link, "cr_frame", None) or getattr(link, "gi_frame", None)
+        place.append((id(link), -1 if inner is None else inner.f_lasti))
+        link = getattr(link, "cr_await", None) or getattr(link, "gi_yieldfrom", None)
+    return tuple(place)
+
+
 def identify(key: selectors.SelectorKey) -> Descriptor:
     """Return what a watched descriptor stands for: its number and its file."""
     try:

@@ -150,21 +150,31 @@ def timed_wait(frame: FrameType) -> TimedWait | None:
         return None
 
 
-def is_idle_server(frame: FrameType) -> bool:
-    """Return whether a thread is in ``serve_forever`` and nobody has connected.
+def server_is_idle(frame: FrameType) -> bool | None:
+    """Return whether nobody has connected to the server that a thread is in.
 
-    That of Django's live server, of wsgiref and of ``http.server``.
+    One in ``serve_forever``: Django's live server, wsgiref, ``http.server``. It is not
+    idle while it is asked to end, nor where it does something of its own between two
+    looks at its socket.
 
     Args:
         frame: The innermost frame of the thread.
+
+    Returns:
+        None where the thread does not wait in such a server.
     """
     link: FrameType | None = frame
     while link is not None and link.f_globals.get("__name__") == "selectors":
         link = link.f_back
     if link is None or link is frame or link.f_code is not SERVE_FOREVER:
-        return False
+        return None
     try:
         server = link.f_locals["self"]
+        if type(server).service_actions is not socketserver.BaseServer.service_actions:
+            return False
+        # By its mangled name.
+        if server._BaseServer__shutdown_request:
+            return False
         return not select.select([server.fileno()], [], [], 0)[0]
     except (AttributeError, KeyError, OSError, ValueError):
         return False
@@ -201,6 +211,41 @@ def pool_job(frame: FrameType | None) -> "Future[Any] | None":
         return None
     future = getattr(inner.f_locals.get("self"), "future", None)
     return future if isinstance(future, Future) else None
+
+
+def pool_is_at_work(frame: FrameType | None) -> bool | None:
+    """Return whether the pool of processes has work that a thread serves.
+
+    The thread is the manager of one of ``concurrent.futures``, or one of those that
+    keep a pool of ``multiprocessing`` going. Where it waits it waits in the same way
+    with work and without.
+
+    Args:
+        frame: The innermost frame of the thread.
+
+    Returns:
+        None where it serves no pool, or where a manager has no work: then only where
+        it is tells whether it has just taken a result.
+    """
+    pool = getattr(sys.modules.get("multiprocessing.pool"), "Pool", None)
+    names = ("_handle_results", "_handle_workers", "_handle_tasks")
+    serving = [_code_with(getattr(pool, name, None), {"cache"}) for name in names]
+    module = sys.modules.get("concurrent.futures.process")
+    manager = getattr(module, "_ExecutorManagerThread", None)
+    managing = _code_with(getattr(manager, "run", None), {"self"})
+    if managing is None and not any(serving):
+        return None
+    while frame is not None:
+        code = frame.f_code
+        try:
+            if code is managing:
+                return bool(frame.f_locals["self"].pending_work_items) or None
+            if code in serving:
+                return bool(frame.f_locals["cache"])
+        except (AttributeError, KeyError):
+            return True
+        frame = frame.f_back
+    return None
 
 
 def _is_idle_process_manager(frame: FrameType | None) -> bool:

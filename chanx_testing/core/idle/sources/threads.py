@@ -26,9 +26,10 @@ from chanx_testing.core.idle.sources.jobs import Jobs
 from chanx_testing.core.idle.sources.parked import (
     NotAPoolThread,
     TimedWait,
-    is_idle_server,
     is_parked,
+    pool_is_at_work,
     pool_job,
+    server_is_idle,
     timed_wait,
 )
 from chanx_testing.core.idle.sources.promises import MODULES_WITH_THREADS
@@ -259,6 +260,12 @@ class Threads:
             self._waits.pop(ident, None)
         elif self._earliest_end(ident, frame, wait, look.baseline) > self.until:
             return None
+        at_work = pool_is_at_work(frame)
+        if at_work is not None:
+            return "its pool of processes is at work" if at_work else None
+        idle = server_is_idle(frame)
+        if idle is not None:
+            return None if idle else ""
         known = ident not in _distrusted_threads and look.baseline.knows(ident, frame)
         loop = other_loops.sleeping_loop(frame)
         if loop is not None:
@@ -270,7 +277,7 @@ class Threads:
                 look.receiving.add(ident)
             return reason
         begun_in = bystanders.library_begun_in(frame)
-        if is_idle_server(frame) or bystanders.is_bystander(begun_in):
+        if bystanders.is_bystander(begun_in):
             return None
         if known and self._keeps_to_itself(ident, frame, wait, look):
             look.trusted.add(ident)

@@ -1,6 +1,9 @@
 """Clients that answer from threads of their own: what they have in hand is known."""
 
+# ruff: noqa: E402 - the packages have to be there before their parts are imported
+
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -11,6 +14,13 @@ from chanx_testing.core.testing import WebsocketCommunicator
 from tests.support import apps
 from tests.support.idle import LONG, at_once
 from tests.support.require import require
+
+require("aiosqlite")
+require("obstore")
+
+import aiosqlite
+import obstore
+from obstore.store import LocalStore
 
 QUERY = "select nap(0.05)"
 
@@ -32,7 +42,7 @@ class Aiosqlite:
     """A connection whose queries take a while, in a thread of aiosqlite's."""
 
     async def __aenter__(self):
-        self.connection = await require("aiosqlite").connect(":memory:")
+        self.connection = await aiosqlite.connect(":memory:")
         # Of the standard library: no code of the user's runs in the thread.
         await self.connection.create_function("nap", 1, time.sleep)
         return self.ask
@@ -91,12 +101,7 @@ async def test_what_a_loop_that_cannot_be_seen_asks_of_aiosqlite_is_waited_for()
 
 
 def test_a_future_of_rust_is_no_deadlock_where_nobody_uses_us(tmp_path):
-    require("obstore")
-
     async def copy():
-        import obstore
-        from obstore.store import LocalStore
-
         store = LocalStore(str(tmp_path))
         for _ in range(50):
             await obstore.put_async(store, "object", b"x" * 100_000)
@@ -108,12 +113,6 @@ def test_a_future_of_rust_is_no_deadlock_where_nobody_uses_us(tmp_path):
 
 
 async def test_a_future_of_rust_is_waited_for_and_makes_no_wait_last(tmp_path):
-    require("obstore")
-    import contextlib
-
-    import obstore
-    from obstore.store import LocalStore
-
     store = LocalStore(str(tmp_path))
 
     @contextlib.asynccontextmanager
@@ -130,12 +129,7 @@ async def test_a_future_of_rust_is_waited_for_and_makes_no_wait_last(tmp_path):
 
 
 def test_a_deadlock_beside_both_is_one(tmp_path):
-    require("obstore")
-
     async def main():
-        import obstore
-        from obstore.store import LocalStore
-
         await obstore.put_async(LocalStore(str(tmp_path)), "object", b"x")
         async with Aiosqlite() as ask:
             await ask()
