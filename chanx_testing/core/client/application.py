@@ -252,10 +252,10 @@ class ApplicationUnderTest:
 
     def stop(self) -> None:
         """Cancel the application, from any thread; do not wait for it."""
-        self._end_by(asyncio.Task.cancel)
+        self._end_by(lambda task: task.cancel())
 
     def abandon(self) -> None:
-        """Cancel the application when it has handled what it was sent; see `stop`."""
+        """End the application; see :meth:`Peer.abandon`. From any thread."""
         self._end_by(_cancel_when_handled)
 
     def _end_by(self, end: "Callable[[asyncio.Task[Any]], object]") -> None:

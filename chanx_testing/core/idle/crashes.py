@@ -108,16 +108,21 @@ def told_to(listener: "weakref.ref[Listener]") -> Iterator[None]:
 def tell(crash: Crash) -> None:
     """Tell a crash to the first listener whose it is.
 
-    In the thread in which it was reported: whoever started that thread, to run a loop
-    in it, may have begun it.
+    Called in the thread that reports it. Where nobody takes it, whoever started that
+    thread, to run a loop in it, may have begun it.
     """
-    known = _starts.get(threading.current_thread())
-    if known is not None and not any(each is known[0] for each in crash.contexts):
-        crash = replace(crash, contexts=(*crash.contexts, known[0]))
+    if not _is_taken(crash):
+        known = _starts.get(threading.current_thread())
+        if known is not None:
+            _is_taken(replace(crash, contexts=(known[0],)))
+
+
+def _is_taken(crash: Crash) -> bool:
     for reference in reversed(tuple(_listeners)):
         listener = reference()
         if listener is not None and listener.crashed(crash):
-            return
+            return True
+    return False
 
 
 def tell_end_of_run(loop: asyncio.AbstractEventLoop, main: object) -> None:

@@ -7,7 +7,7 @@ import logging
 import threading
 import weakref
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 
 import pytest
 
@@ -395,6 +395,23 @@ class TestListeners:
         asked = asyncio.run_coroutine_threadsafe(pause(), loop)
         assert type(asked) is concurrent.futures.Future
         await asyncio.wrap_future(asked)
+
+    def test_who_started_the_thread_is_asked_where_nobody_else_takes_it(self):
+        """A thread of a pool may have been started by an earlier test."""
+        crash = crashes.Crash(Lost(), "a callback", (), None)
+
+        def tell():
+            origin.set("starter")
+            thread = threading.Thread(target=crashes.tell, args=(crash,))
+            thread.start()
+            thread.join()
+
+        with listening(takes=False) as nobody:
+            copy_context().run(tell)
+        assert [origins(each) for each in nobody.crashes] == [[], ["starter"]]
+        with listening() as somebody:
+            copy_context().run(tell)
+        assert somebody.crashes == [crash]
 
     def test_one_that_is_gone_is_passed_over(self, silent_threads):
         listener = Listener()
