@@ -180,7 +180,11 @@ class TestBystander:
             runner.run(main())
 
     def test_a_closed_loop_says_so(self) -> None:
-        loop = IdleEventLoop()
-        loop.close()
+        async def main() -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop()
+
+        # Its end shuts down the executor as well.
+        with asyncio.Runner(loop_factory=IdleEventLoop) as runner:
+            loop = runner.run(main())
         with pytest.raises(RuntimeError, match="Event loop is closed"):
             loop.run_in_executor(None, int)
