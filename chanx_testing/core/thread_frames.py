@@ -7,6 +7,9 @@ returns, and what is made for it is written into the memory of another one. The
 interpreter crashes, there or much later. From Python 3.12 on a collection waits for
 the end of the instruction, and nothing is done here.
 
+The price, on Python 3.11: for the microseconds of a look ``gc.isenabled()`` is false,
+and a thread that switches the collector off in just that moment finds it on again.
+
 https://docs.python.org/3.12/whatsnew/3.12.html
 """
 

@@ -40,13 +40,15 @@ class TestHeld:
                 leave.wait()
 
         thread = threading.Thread(target=other)
-        with collections_held():
-            thread.start()
-            inside.wait()
-        assert not gc.isenabled()
-        assert collector_is_on()
-        leave.set()
-        thread.join()
+        try:
+            with collections_held():
+                thread.start()
+                inside.wait()
+            assert not gc.isenabled()
+            assert collector_is_on()
+        finally:
+            leave.set()
+            thread.join()
         assert gc.isenabled()
 
     def test_also_after_an_error(self):

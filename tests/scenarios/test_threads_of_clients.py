@@ -89,15 +89,15 @@ async def test_what_a_loop_that_cannot_be_seen_asks_of_aiosqlite_is_waited_for()
             await ask()
             loop.call_soon_threadsafe(seen.append, "answered")
 
-    client = WebsocketCommunicator(apps.echo, "/")
-    await client.connect()
-    asyncio.run_coroutine_threadsafe(ask_and_tell(), plain)
-    assert await client.wait_until_idle(LONG)
-    assert seen == ["answered"]
-    await client.disconnect()
-    plain.call_soon_threadsafe(plain.stop)
-    thread.join()
-    plain.close()
+    try:
+        async with WebsocketCommunicator(apps.echo, "/") as client:
+            asyncio.run_coroutine_threadsafe(ask_and_tell(), plain)
+            assert await client.wait_until_idle(LONG)
+        assert seen == ["answered"]
+    finally:
+        plain.call_soon_threadsafe(plain.stop)
+        await asyncio.to_thread(thread.join)
+        plain.close()
 
 
 def test_a_future_of_rust_is_no_deadlock_where_nobody_uses_us(tmp_path):

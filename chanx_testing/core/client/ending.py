@@ -25,7 +25,6 @@ from chanx_testing.core.idle import crashes
 from chanx_testing.core.idle.crashes import Crash
 from chanx_testing.core.idle.describe import describe_task, is_of_a_package
 from chanx_testing.core.idle.loop import IdleEventLoop
-from chanx_testing.core.idle.verdict import UnsafeLoopAccess, WrongVerdict
 from chanx_testing.core.trace.showing import show_error
 from chanx_testing.core.trace.timeline import (
     Timeline,
@@ -134,10 +133,6 @@ class EndOfTest:
         self._handling = True
         try:
             loop.run_until_complete(handled())
-        except (UnsafeLoopAccess, WrongVerdict) as error:
-            # Raised here it would take the place of what the test itself has raised.
-            place = "a thread that reached the event loop"
-            self._elsewhere.append(Crash(error, place, (), loop))
         finally:
             self._handling = False
 
@@ -176,6 +171,10 @@ class EndOfTest:
             for crash in handed_over
             if crash.asked is not None and not crash.asked()
         ]
+        for loop in self._loops:
+            # Told here, and not by the first wait of the next test as well.
+            if isinstance(loop, IdleEventLoop):
+                loop.monitor.errors.clear()
         for crash in [*self._held_crashes(last=last), *not_asked]:
             self.crashed(crash)
         found: list[BaseException] = []

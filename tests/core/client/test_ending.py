@@ -168,9 +168,11 @@ class TestLastFrames:
             await client(application).connect()
 
         with begun() as test, asyncio.Runner() as runner:
-            runner.run(main())
-            test.end()
-            stop.set()
+            try:
+                runner.run(main())
+                test.end()
+            finally:
+                stop.set()
 
 
 class TestContradicted:
@@ -192,6 +194,22 @@ class TestContradicted:
             with pytest.raises(idle.UnsafeLoopAccess, match="thread unsafe"):
                 test.end()
             test.end()
+
+    def test_and_not_the_next_one_on_the_same_loop(self):
+        async def others():
+            async with client(apps.echo) as communicator:
+                await communicator.receive_nothing()
+
+        # A loop that serves both tests, as one of a whole module does.
+        runner = asyncio.Runner()
+        with begun() as first:
+            runner.run(self.conversation())
+            with pytest.raises(idle.UnsafeLoopAccess):
+                first.end()
+        with begun() as second:
+            runner.run(others())
+            second.end()
+        runner.close()
 
     def test_only_once_where_a_wait_has_raised_it(self):
         async def conversation():
@@ -262,7 +280,7 @@ class TestAttribution:
         async def main():
             asyncio.create_task(crashing.aboom())  # noqa: RUF006 - lost
             asyncio.get_running_loop().call_soon(crashing.boom)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
         before = threading.excepthook, threading.Thread.start
         with begun() as test:
@@ -285,7 +303,7 @@ class TestAttribution:
                 future.set_exception(Lost())
                 del future
                 go.set()
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
 
         with begun() as test:
             asyncio.run(main())
@@ -312,7 +330,7 @@ class TestAttribution:
     def test_another_loop_does_not_count(self):
         async def fails():
             asyncio.get_running_loop().call_soon(crashing.boom)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
         async def main():
             async with client(apps.silent):
@@ -365,7 +383,7 @@ class TestAttribution:
         async def main():
             async with client(apps.silent):
                 main.task = asyncio.create_task(crashing.aboom())
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
 
         async def ask():
             with pytest.raises(Lost):

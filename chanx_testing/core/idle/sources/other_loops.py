@@ -8,6 +8,7 @@ call from another thread arrives, timers, and descriptors.
 import asyncio
 import os
 import selectors
+import weakref
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
@@ -73,8 +74,11 @@ def watched_descriptors(frame: FrameType) -> frozenset[Descriptor]:
     return frozenset() if loop is None else frozenset(map(identify, _keys(loop)))
 
 
-TaskPlace = tuple[tuple[int, int], ...]
-"""Where a task waits: each coroutine on the way there, with its instruction."""
+TaskPlace = tuple["weakref.ref[asyncio.Task[Any]]", tuple[tuple[int, int], ...]]
+"""A task, and where it waits: each coroutine on the way there, with its instruction.
+
+The task itself, held weakly: a later one may have a coroutine of the same identity.
+"""
 
 
 def waiting_tasks(frame: FrameType) -> frozenset[TaskPlace]:
@@ -99,7 +103,7 @@ def _place_of(task: "asyncio.Task[Any]") -> TaskPlace:
         inner = getattr(link, "cr_frame", None) or getattr(link, "gi_frame", None)
         place.append((id(link), -1 if inner is None else inner.f_lasti))
         link = getattr(link, "cr_await", None) or getattr(link, "gi_yieldfrom", None)
-    return tuple(place)
+    return weakref.ref(task), tuple(place)
 
 
 def identify(key: selectors.SelectorKey) -> Descriptor:

@@ -71,11 +71,15 @@ SERVE_FOREVER: CodeType | None = _code_with(
 
 
 def _manager_code() -> CodeType | None:
+    return _code_of_manager("wait_result_broken_or_wakeup")
+
+
+def _code_of_manager(method: str) -> CodeType | None:
     # Looked up each time and not imported here, since that would import
     # multiprocessing: while nobody has imported it, no process pool exists.
     module = sys.modules.get("concurrent.futures.process")
     manager = getattr(module, "_ExecutorManagerThread", None)
-    return _code_with(getattr(manager, "wait_result_broken_or_wakeup", None), {"self"})
+    return _code_with(getattr(manager, method, None), {"self"})
 
 
 def is_parked(frame: FrameType) -> bool:
@@ -230,9 +234,7 @@ def pool_is_at_work(frame: FrameType | None) -> bool | None:
     pool = getattr(sys.modules.get("multiprocessing.pool"), "Pool", None)
     names = ("_handle_results", "_handle_workers", "_handle_tasks")
     serving = [_code_with(getattr(pool, name, None), {"cache"}) for name in names]
-    module = sys.modules.get("concurrent.futures.process")
-    manager = getattr(module, "_ExecutorManagerThread", None)
-    managing = _code_with(getattr(manager, "run", None), {"self"})
+    managing = _code_of_manager("run")
     if managing is None and not any(serving):
         return None
     while frame is not None:

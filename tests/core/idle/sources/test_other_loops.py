@@ -264,3 +264,17 @@ def test_the_private_details_of_asyncio_are_there() -> None:
         assert [key.fd for key in other_loops._keys(loop)] == [loop._ssock.fileno()]
     finally:
         loop.close()
+
+
+async def test_a_later_task_is_never_taken_for_an_earlier_one() -> None:
+    """Its coroutine may have the same address, and wait at the same instruction."""
+    earlier: set[object] = set()
+    for _ in range(50):
+        task = asyncio.create_task(asyncio.sleep(LONG))
+        await asyncio.sleep(0)
+        place = other_loops._place_of(task)
+        assert place not in earlier
+        earlier.add(place)
+        task.cancel()
+        await asyncio.wait([task])
+        del task

@@ -152,6 +152,25 @@ def test_it_counts_while_an_old_task_waits_elsewhere(bridge: Bridge) -> None:
     run_as_a_new_test(main())
 
 
+def test_a_new_task_in_the_place_of_an_old_one_counts(bridge: Bridge) -> None:
+    """It may have the address of the old one, and wait at the same instruction."""
+    reading = [asyncio.run_coroutine_threadsafe(bridge.read(), bridge.loop)]
+    until_it_waits(bridge.thread)
+
+    async def main() -> None:
+        with at_once():
+            await proof()
+        bridge.other_end.send(b"first")
+        reading.pop().result()
+        reading.append(asyncio.run_coroutine_threadsafe(bridge.read(), bridge.loop))
+        await not_idle("watches descriptor")
+        bridge.other_end.send(b"second")
+        await proof()
+        assert reading.pop().result() == b"second"
+
+    run_as_a_new_test(main())
+
+
 def test_a_task_that_waited_there_before_the_test_does_not_count(
     bridge: Bridge,
 ) -> None:
